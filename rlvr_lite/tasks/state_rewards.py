@@ -116,8 +116,11 @@ def _judge_official(state: State, answer: Answer, next_state: State, kind: str) 
     points /= len(target_score)
     if kind == "binary":
         return _parts(item, points, readable=1.0)
-    change = _mean(_changes_official(state, predicted, next_state))
-    return _parts(item, points, change, kind, 1.0)
+    try:
+        marks = _changes_official(state, predicted, next_state)
+    except TypeError:                                 # `properties` is no dict: as if missing
+        marks = []
+    return _parts(item, points, _mean(marks), kind, 1.0)
 
 
 def _count_official(guess: dict, new: dict) -> tuple[int, int]:
