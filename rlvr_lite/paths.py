@@ -1,0 +1,36 @@
+"""Where things are: the same answers in a checkout and in an installed package (Colab).
+
+What: a checkout has `results/` at its root; an installed package carries the same files as
+`rlvr_lite/recorded/` (see pyproject.toml). Code asks here and never builds such paths itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def repository_folder() -> Path | None:
+    """Root of the checkout that this package is imported from; None where it is installed."""
+    root = PACKAGE.parent
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def results_folder() -> Path:
+    """Folder of the recorded results, `<experiment>.json` each.
+
+    Raises:
+        FileNotFoundError: the package was built without its results.
+    """
+    root = repository_folder()
+    folder = root / "results" if root else PACKAGE / "recorded"
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no recorded results at {folder}; install the package again, or "
+                                "run `python -m rlvr_lite results --run` in a checkout")
+    return folder
+
+
+def data_folder() -> Path:
+    """Folder of the small data files and checkpoints that ship with the package."""
+    return PACKAGE / "data"
