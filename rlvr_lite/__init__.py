@@ -6,6 +6,7 @@ imports neither transformers nor peft, so `import rlvr_lite` must come before th
 """
 
 from rlvr_lite import _compat  # noqa: F401  (first: it must run before torchvision is imported)
+from rlvr_lite import checks
 from rlvr_lite.figure import show_png
 from rlvr_lite.paths import repository_folder, results_folder
 from rlvr_lite.profile import Profile, get_profile, start
@@ -13,6 +14,7 @@ from rlvr_lite.profile import Profile, get_profile, start
 __version__ = "0.1.0"
 __all__ = [
     "Profile",
+    "checks",
     "get_profile",
     "repository_folder",
     "results_folder",
