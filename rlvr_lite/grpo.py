@@ -1,0 +1,358 @@
+"""GRPO: sample a group of answers, verify each, and prefer the better half of the group.
+
+What: one update is sample -> reward -> advantage -> clipped policy gradient.
+    A_i = (R_i - mean R) / (std R + eps)                                           eq. (6.1)
+    r_it = exp(logp_it - logp_old_it)                                              eq. (6.2)
+    L_it = -min(r A, clip(r, 1 - c, 1 + c) A) + beta * k3(logp_it, logp_ref_it)    eq. (6.3)
+    k3 = exp(d) - d - 1,  d = logp_ref - logp                                      eq. (6.4)
+Source: RLVR-World eq. (1) and section 4.3; appendix A for the settings; the unbiased std and the
+1e-6 are verl's. `loss="sequence"` is the equation as printed, `"token"` is what the code of the
+paper does, `"dr_grpo"` divides by a constant (Liu et al. 2025).
+Differs from the paper: LoRA or full weights; no entropy bonus, no dual clip; groups whose
+answers all got the same reward are not forwarded in the update, where they would only add zero.
+`method="rejection"` is the same loop with advantage 1 for verified answers and 0 for the rest.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rlvr_lite import lora
+from rlvr_lite.mle import load_state, save_state
+from rlvr_lite.model import Rollouts, logp, sample
+
+CHOICES = {"loss": ("token", "sequence", "dr_grpo"), "scale": ("std", "none"),
+           "method": ("grpo", "rejection"), "schedule": ("constant", "linear")}
+
+
+@dataclass
+class GRPOConfig:
+    """Settings of `train_grpo`.
+
+    Attributes:
+        steps: rollout batches in all.
+        prompts: B, questions per step.
+        group: G, answers per question.
+        lr: learning rate of AdamW.
+        temperature: of the rollouts, and of the policy that is trained.
+        clip: c, how far the ratio may move from 1.
+        beta: weight of the KL term; 0 switches it off.
+        loss: "token", "sequence" or "dr_grpo", how tokens are averaged.
+        scale: "std" divides advantages by the spread of the group, "none" does not.
+        method: "grpo" or "rejection" (online rejection fine-tuning).
+        threshold: reward from which on an answer counts as verified, for "rejection".
+        minibatches: updates per rollout batch.
+        weight_decay: of AdamW.
+        grad_clip: largest norm of the gradient.
+        schedule: "constant" or "linear" (down to 0).
+        seed: seed of the questions' order and of the rollouts.
+    """
+
+    steps: int = 200
+    prompts: int = 16
+    group: int = 8
+    lr: float = 1e-3
+    temperature: float = 1.0
+    clip: float = 0.2
+    beta: float = 0.0
+    loss: str = "token"
+    scale: str = "std"
+    method: str = "grpo"
+    threshold: float = 1.0
+    minibatches: int = 1
+    weight_decay: float = 0.0
+    grad_clip: float = 1.0
+    schedule: str = "constant"
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}; "
+                                 f"got {getattr(self, name)!r}")
+        if self.steps < 0 or not 1 <= self.minibatches <= self.prompts or self.group < 1:
+            raise ValueError("steps must be at least 0, group at least 1 and minibatches between "
+                             f"1 and prompts; got {self}")
+        if self.method == "grpo" and self.group < 2:
+            raise ValueError("a group of one has no mean to be better than: group must be at "
+                             "least 2")
+        if self.lr <= 0 or self.temperature <= 0 or self.clip <= 0 or self.beta < 0:
+            raise ValueError("lr, temperature and clip must be above 0, beta at least 0; "
+                             f"got {self}")
+
+
+# ---------------------------------------------------------------- the equations
+def advantages(reward: Tensor, scale: str = "std", eps: float = 1e-6) -> Tensor:
+    """How much better an answer is than its group, eq. (6.1).
+
+    Args:
+        reward: (B, G).
+        scale: "std" divides by the group's standard deviation (unbiased), "none" does not.
+        eps: added to the standard deviation.
+
+    Returns:
+        (B, G); 0 in groups whose rewards are all equal.
+    """
+    centred = reward - reward.mean(1, keepdim=True)
+    centred = centred.masked_fill((reward == reward[:, :1]).all(1, keepdim=True), 0.0)
+    return centred if scale == "none" else centred / (reward.std(1, keepdim=True) + eps)
+
+
+def k3(logp: Tensor, logp_ref: Tensor) -> Tensor:
+    """Low-variance, never negative estimate of KL(policy || reference) per token, eq. (6.4)."""
+    d = logp_ref - logp
+    return torch.expm1(d) - d  # exp(d) - 1 - d loses every digit near d = 0
+
+
+def grpo_loss(logp: Tensor, logp_old: Tensor, advantage: Tensor, mask: Tensor,
+              logp_ref: Tensor | None = None, clip: float = 0.2, beta: float = 0.0,
+              loss: str = "token", max_tokens: int | None = None,
+              total: float | None = None) -> tuple[Tensor, dict[str, float]]:
+    """The loss of a batch of rollouts, eq. (6.2) and (6.3).
+
+    Args:
+        logp: (N, T) log-probabilities of the tokens now, with gradient.
+        logp_old: (N, T) the same when they were sampled.
+        advantage: (N,) or (N, 1).
+        mask: (N, T) bool, the tokens that the policy chose.
+        logp_ref: (N, T) the same under the reference; needed if beta > 0.
+        clip: c.
+        beta: weight of the KL term.
+        loss: "token": mean over all tokens; "sequence": mean over each answer, then over
+            answers; "dr_grpo": sum over tokens / max_tokens, then mean over answers.
+        max_tokens: the constant of "dr_grpo", the longest possible answer.
+        total: number of tokens (rows, rows) of the whole batch, if only a part of it is given;
+            None: count the mask.
+
+    Returns:
+        The scalar loss, and {"clip_fraction", "kl"} averaged over tokens.
+
+    Raises:
+        ValueError: a KL term without reference, "dr_grpo" without max_tokens, an unknown loss.
+    """
+    if beta > 0 and logp_ref is None:
+        raise ValueError("beta > 0 needs logp_ref, the log-probabilities under the reference")
+    if loss not in CHOICES["loss"] or (loss == "dr_grpo" and not max_tokens):
+        raise ValueError(f'loss must be "token", "sequence", or "dr_grpo" with max_tokens; '
+                         f"got {loss!r} and max_tokens={max_tokens}")
+    advantage = advantage.view(-1, 1)                                  # (N, 1)
+    ratio = torch.exp(logp - logp_old)                                 # (N, T) eq. (6.2)
+    clipped = ratio.clamp(1 - clip, 1 + clip)
+    each = -torch.minimum(ratio * advantage, clipped * advantage)      # eq. (6.3)
+    kl = k3(logp, logp_ref) if logp_ref is not None else None
+    if beta > 0:
+        each = each + beta * kl
+    each, tokens = each.masked_fill(~mask, 0.0), mask.sum()
+    if loss == "token":
+        value = each.sum() / (total or tokens.clamp(min=1))
+    else:
+        length = mask.sum(1).clamp(min=1) if loss == "sequence" else max_tokens
+        value = (each.sum(1) / length).sum() / (total or len(each))
+    with torch.no_grad():
+        active = (ratio * advantage > clipped * advantage) & mask
+        stats = {"clip_fraction": (active.sum() / tokens.clamp(min=1)).item()}
+        if kl is not None:
+            stats["kl"] = (kl.masked_fill(~mask, 0.0).sum() / tokens.clamp(min=1)).item()
+    return value, stats
+
+
+# ---------------------------------------------------------------- the loop
+def train_grpo(model, task, transitions: list, config: GRPOConfig,
+               validate: Callable[..., dict[str, float]] | None = None, validate_every: int = 50,
+               folder: str | Path | None = None, log: Callable[[str], None] | None = print,
+               budget_cpu_seconds: float | None = None, reference=None) -> list[dict]:
+    """Post-train a model on verifiable rewards.
+
+    Args:
+        model: a LoRA model (A and B are trained) or a plain one (everything is); in place.
+        task: questions and rewards (`tasks.base.Task`).
+        transitions: what questions are drawn from, each once per epoch.
+        config: the settings.
+        validate: model -> numbers; called before the first and after every `validate_every`
+            steps, and at the end.
+        validate_every: steps between validations, log lines and checkpoints.
+        folder: checkpoints go here, and a run that finds one goes on from it.
+        log: gets a line at every validation; None: silence.
+        budget_cpu_seconds: stop after so much training time (validation not counted).
+        reference: the model of the KL term; None: the start model (LoRA: the adapter switched
+            off; plain: a copy made now, so hand over the start model when you resume).
+
+    Returns:
+        One row per step: {"step", "reward", the mean of every part of the reward, "live" (share
+        of groups that carry a gradient), "kl" (None where it was not measured), "entropy" (nats
+        per token, estimated from the rollouts), "clip_fraction", "length", "samples", "tokens",
+        "cpu_seconds", "sample_s", "reward_s", "update_s", and validated numbers}. Row 0 is the
+        validation of the start model.
+
+    Raises:
+        ValueError: no transitions, or a checkpoint of a run with other settings.
+    """
+    if not transitions:
+        raise ValueError("transitions is empty: there is no question to ask")
+    run = _Run(model, task, config, folder, reference)
+    if run.step == 0 and validate and not run.history:
+        run.history.append({"step": 0, "samples": 0, "cpu_seconds": 0.0} | validate(model))
+        _report(run.history[-1], log)
+    while run.step < config.steps:
+        spent = budget_cpu_seconds is not None and run.seconds >= budget_cpu_seconds
+        if spent:
+            break
+        row = run.one_step(transitions, (run.step + 1) % validate_every == 0)
+        if run.step % validate_every == 0 or run.step == config.steps or (
+                budget_cpu_seconds is not None and run.seconds >= budget_cpu_seconds):
+            row |= validate(model) if validate else {}
+            _report(row, log)
+            run.save()
+    return run.history
+
+
+def _report(row: dict, log) -> None:
+    if log:
+        hidden = ("cpu_seconds", "sample_s", "reward_s", "update_s")
+        log(" | ".join(f"{k} {v:.4g}" for k, v in row.items()
+                       if k not in hidden and v is not None))
+
+
+class _Run:
+    """Everything that changes during training; it can be saved and read back."""
+
+    def __init__(self, model, task, config: GRPOConfig, folder, reference):
+        self.model, self.task, self.config = model, task, config
+        self.trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.adapted = hasattr(model, "disable_adapter")
+        if reference is None and config.beta > 0 and not self.adapted:
+            reference = copy.deepcopy(model).requires_grad_(False)
+        self.reference = reference
+        self.optimizer = torch.optim.AdamW(
+            self.trained.values(), lr=config.lr, weight_decay=config.weight_decay)
+        self.generator = torch.Generator(model.device).manual_seed(config.seed)
+        self.step, self.samples, self.seconds = 0, 0, 0.0
+        self.history: list[dict] = []
+        self.path = Path(folder) / "grpo_state.pt" if folder is not None else None
+        if self.path is not None and self.path.is_file():
+            self.load()
+
+    def one_step(self, transitions: list, measure_kl: bool) -> dict:
+        """Sample, verify, update; returns the new history row."""
+        config, clock = self.config, [time.process_time()]
+        batch = draw(transitions, config.prompts, config.seed, self.step)
+        questions = [self.task.question(t) for t in batch]
+        rollouts = sample(self.model, questions, config.group, self.task.max_new,
+                          config.temperature, eos_id=self.task.tokenizer.eos_id,
+                          generator=self.generator)
+        clock.append(time.process_time())
+        parts = [self.task.reward(answer, batch[i // config.group])
+                 for i, answer in enumerate(rollouts.answers)]
+        reward = torch.tensor([part["reward"] for part in parts], device=self.model.device)
+        reward = reward.view(len(batch), config.group)                # (B, G)
+        clock.append(time.process_time())
+        stats = self.update(questions, rollouts, self.weigh(reward), measure_kl)
+        clock.append(time.process_time())
+        self.step, self.samples = self.step + 1, self.samples + len(parts)
+        self.seconds += clock[-1] - clock[0]
+        names = dict.fromkeys(name for part in parts for name in part)
+        means = {n: sum(part.get(n, 0.0) for part in parts) / len(parts) for n in names}
+        times = {name: b - a for name, a, b in
+                 zip(("sample_s", "reward_s", "update_s"), clock, clock[1:])}
+        tokens = int(rollouts.mask.sum())
+        row = {"step": self.step} | means | stats | {
+            "entropy": -rollouts.logp_old.sum().item() / max(1, tokens),
+            "length": sum(map(len, rollouts.answers)) / len(parts), "samples": self.samples,
+            "tokens": tokens, "cpu_seconds": self.seconds} | times
+        self.history.append(row)
+        return row
+
+    def weigh(self, reward: Tensor) -> Tensor:
+        """What multiplies the log-probabilities of an answer, (B, G)."""
+        if self.config.method == "rejection":
+            return (reward >= self.config.threshold).float()
+        return advantages(reward, self.config.scale)
+
+    def update(self, questions, rollouts: Rollouts, advantage: Tensor, measure_kl: bool) -> dict:
+        """The optimizer steps of one rollout batch; groups without any gradient are left out."""
+        config, group = self.config, self.config.group
+        live = (advantage != 0).any(1)                                # (B,)
+        found = {"live": live.float().mean().item(), "kl": None, "clip_fraction": 0.0}
+        for chunk in torch.arange(len(questions)).tensor_split(config.minibatches):
+            used = [i for i in chunk.tolist() if live[i] or config.beta > 0]
+            if not used:
+                continue
+            rows = torch.tensor([i * group + g for i in chunk.tolist() for g in range(group)])
+            total = rollouts.mask[rows].sum().item() if config.loss == "token" else len(rows)
+            loss, stats = self.loss([questions[i] for i in used], used, rollouts, advantage,
+                                    total, measure_kl)
+            self.descend(loss)
+            share = len(chunk) / len(questions)
+            found["clip_fraction"] += share * stats["clip_fraction"]
+            if "kl" in stats:
+                found["kl"] = (found["kl"] or 0.0) + share * stats["kl"]
+        return found
+
+    def loss(self, questions, used: list[int], rollouts: Rollouts, advantage: Tensor,
+             total: int, measure_kl: bool):
+        """The loss over the groups `used`, divided by the size of the whole mini-batch."""
+        config, group = self.config, self.config.group
+        rows = torch.tensor([i * group + g for i in used for g in range(group)])
+        ids, mask, old = (z[rows] for z in (rollouts.ids, rollouts.mask, rollouts.logp_old))
+        now = logp(self.model, questions, ids, mask, group, config.temperature)  # (N, T)
+        ref = None
+        if config.beta > 0 or (measure_kl and (self.adapted or self.reference is not None)):
+            with torch.no_grad():
+                ref = self.reference_logp(questions, ids, mask)
+        return grpo_loss(now, old, advantage[used].flatten(), mask, ref, config.clip,
+                         config.beta, config.loss, self.task.max_new, total)
+
+    def reference_logp(self, questions, ids: Tensor, mask: Tensor) -> Tensor:
+        other = self.reference if self.reference is not None else self.model
+        switch = lora.reference(other) if self.reference is None else nullcontext()
+        with switch:
+            return logp(other, questions, ids, mask, self.config.group, self.config.temperature)
+
+    def descend(self, loss: Tensor) -> None:
+        if self.config.schedule == "linear":
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.config.lr * (1 - self.step / self.config.steps)
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.trained.values(), self.config.grad_clip)
+        self.optimizer.step()
+
+    def save(self) -> None:
+        if self.path is not None:
+            save_state({
+                "config": asdict(self.config), "step": self.step, "samples": self.samples,
+                "seconds": self.seconds, "history": self.history,
+                "generator": self.generator.get_state(),
+                "optimizer": self.optimizer.state_dict(),
+                "weights": {n: p.detach() for n, p in self.trained.items()}}, self.path)
+
+    def load(self) -> None:
+        state = load_state(self.path, asdict(self.config), self.model.device)
+        self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
+        self.history = state["history"]
+        self.generator.set_state(state["generator"].cpu())
+        self.optimizer.load_state_dict(state["optimizer"])
+        with torch.no_grad():
+            for name, weight in state["weights"].items():
+                self.trained[name].copy_(weight)
+
+
+def draw(items: list, count: int, seed: int, step: int) -> list:
+    """The items of rollout batch `step`: every item once per epoch, in an order per epoch."""
+    order: dict[int, list[int]] = {}
+    found = []
+    for place in range(step * count, (step + 1) * count):
+        epoch = place // len(items)
+        if epoch not in order:
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+            order[epoch] = torch.randperm(len(items), generator=generator).tolist()
+        found.append(items[order[epoch][place % len(items)]])
+    return found
