@@ -64,9 +64,14 @@ def save_run(run: Run, folder: Path) -> Path:
     return path
 
 
+def load_run(path: Path) -> Run:
+    """Read what `save_run` wrote."""
+    return Run(**json.loads(Path(path).read_text()))
+
+
 def load_runs(folder: Path) -> list[Run]:
     """All finished runs of a folder, sorted by method and seed."""
-    runs = [Run(**json.loads(p.read_text())) for p in sorted(Path(folder).glob("*-*.json"))]
+    runs = [load_run(p) for p in sorted(Path(folder).glob("*-*.json"))]
     if not runs:
         raise FileNotFoundError(f"no finished run in {folder}: start the experiment first")
     return runs
@@ -134,10 +139,11 @@ def summarise(name: str, title: str, runs: list[Run], comparisons: Iterable[Comp
                 differences.append({"a": pair.a, "b": pair.b, "decoding": decoding,
                                     "subset": subset, "metric": metric, **asdict(interval)})
     cost = [{"method": m, **_mean_cost([table[m, s].cost for s in seeds])} for m in methods]
+    curves = {m: table[m, seeds[0]].history for m in methods if table[m, seeds[0]].history}
     notes = {m: [table[m, s].notes for s in seeds] for m in methods if table[m, seeds[0]].notes}
     return {"experiment": name, "claim": claim, "title": title, "rows": rows,
-            "differences": differences, "cost": cost, "notes": notes, "paper": paper or {},
-            "provenance": provenance(seeds, config or {})}
+            "differences": differences, "cost": cost, "notes": notes, "curves": curves,
+            "paper": paper or {}, "provenance": provenance(seeds, config or {})}
 
 
 def _cells(run: Run, metrics: tuple[str, ...]):

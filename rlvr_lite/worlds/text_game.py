@@ -1,4 +1,4 @@
-"""A small deterministic text game in the style of ByteSized32: the ground truth of the first world.
+"""A small deterministic text game in the style of ByteSized32: the first world's ground truth.
 
 An action is a command. One transition has two steps, as in the published data: the *action*
 changes what the agent touches (or is blocked), then *time passes*: one tick after every action,
@@ -167,7 +167,8 @@ def transitions(split: str, count: int, seed: int = 0, mix: Mix = SERIAL,
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     names = families or (HELD_OUT if split == "families" else TRAINED)
     if unknown := set(names) - set(FAMILIES):
-        raise ValueError(f"no family {', '.join(sorted(unknown))}; there are {', '.join(FAMILIES)}")
+        raise ValueError(f"no family {', '.join(sorted(unknown))}; "
+                         f"there are {', '.join(FAMILIES)}")
     rng, size = Random(f"{split} {seed} {mix}"), "large" if split == "layouts" else "small"
     found, seen, tries = [], set(), 0
     while len(found) < count:

@@ -1,0 +1,420 @@
+"""The text-game experiments: what is trained, on what, beside which controls.
+
+Three studies, each a table of methods with the same start model and the same compute:
+    text_natural   the paper's setting: verified traces of (almost only) *changed* transitions,
+                   then RL on natural play; most of the gain is "do not edit"
+    text_serial    scarce traces, long waits: RL has to make a chain of thought reliable
+    text_sweeps    one change at a time to the RL of text_serial (KL, lr, group, rank, loss)
+A run is (study, method, seed); see `experiments` for how runs become `results/*.json`.
+
+    python -m rlvr_lite.experiments_text text_serial --seeds 0 1 2 --jobs 2 --folder runs
+    python -m rlvr_lite.experiments_text text_serial --summarise --folder runs
+
+Source: RLVR-World section 5.1, tables 1 and 5.
+Differs from the paper: equal-compute controls, rejection fine-tuning, three splits of unseen
+worlds, seeds and intervals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import functools
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from rlvr_lite import experiments
+from rlvr_lite.experiments import Comparison, Run
+from rlvr_lite.grpo import GRPOConfig, train_grpo
+from rlvr_lite.lora import add_lora, merge
+from rlvr_lite.metrics import pass_at_k
+from rlvr_lite.mle import MLEConfig, train_mle
+from rlvr_lite.model import build, load, sample, save
+from rlvr_lite.paths import results_folder
+from rlvr_lite.tasks.text_game import TextGameTask, train_tokenizer
+from rlvr_lite.worlds.text_game import NATURAL, SERIAL, Mix, Transition, transitions
+
+EXTRA_SPLITS = ("combinations", "layouts", "families")
+TEMPERATURES = (0.0, 0.4, 0.7, 1.0)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that the methods of one experiment share.
+
+    Attributes:
+        traces: verified traces (question, trace, answer) for MLE.
+        unchanged_traces: share of the unchanged transitions that the traces keep.
+        prompts: further questions with their gold next state: what RL may ask and verify.
+        changed_prompts: None: natural; else the number of unchanged prompts per changed one.
+        seconds: CPU seconds that each method may train after the base.
+    """
+
+    name: str
+    title: str
+    mix: Mix
+    traces: int
+    prompts: int
+    unchanged_traces: float = 1.0
+    width: int = 64
+    layers: int = 3
+    base: MLEConfig = field(hash=False, default_factory=lambda: MLEConfig(
+        steps=4000, lr=3e-3, validate_every=200))
+    rl: GRPOConfig = field(hash=False, default_factory=lambda: GRPOConfig(
+        steps=100_000, prompts=16, group=8, lr=1e-3))
+    seconds: float = 300.0
+    test_items: int = 800
+    claim: str | None = None
+    paper: dict = field(hash=False, default_factory=dict)
+
+
+STUDIES = {s.name: s for s in (
+    Study("text_natural", "Text game, the paper's setting: biased traces, natural play",
+          NATURAL, traces=6000, prompts=6000, unchanged_traces=0.02, claim="text_accuracy",
+          paper={"sft": {"unchanged": 38.88, "changed": 24.21, "all": 32.87},
+                 "rlvr": {"unchanged": 73.57, "changed": 33.14, "all": 57.01},
+                 "rlvr_task_specific": {"unchanged": 83.66, "changed": 33.80, "all": 63.24},
+                 "trivial": {"unchanged": 100.0, "changed": 0.0, "all": 59.04},
+                 "unit": "% exact, 2,954 published test transitions, 1.5 B parameters"}),
+    Study("text_serial", "Text game, scarce traces and long waits", SERIAL, traces=4000,
+          prompts=4000, claim="text_changed"),
+)}
+
+
+# ---------------------------------------------------------------- data
+@functools.lru_cache(maxsize=1)
+def tokenizer():
+    """One tokenizer for all studies, trained on the training split only."""
+    return train_tokenizer(transitions("train", 3000, seed=900, mix=SERIAL)
+                           + transitions("train", 1500, seed=901, mix=NATURAL))
+
+
+@functools.lru_cache(maxsize=16)
+def data(study: Study, part: str, seed: int = 0) -> list[Transition]:
+    """The transitions of a part: traces and prompts differ by seed, test items never do."""
+    if part == "traces":
+        found = transitions("train", 3 * study.traces, 100 + seed, study.mix)
+        kept, unchanged = [], 0.0
+        for t in found:  # keep every changed one and a fixed share of the others
+            unchanged += 0.0 if t.changed else study.unchanged_traces
+            if t.changed or unchanged >= 1.0:
+                kept.append(t)
+                unchanged -= 0.0 if t.changed else 1.0
+        return kept[:study.traces]
+    if part == "prompts":
+        return transitions("train", study.prompts, 500 + seed, study.mix)
+    if part == "validation":
+        return transitions("validation", 300, 0, study.mix)
+    items = study.test_items if part == "test" else study.test_items // 2
+    return transitions(part, items, 0, study.mix)
+
+
+def pairs(task: TextGameTask, items: list[Transition]) -> list[tuple[list[int], list[int]]]:
+    return [(task.question(t), task.answer(t)) for t in items]
+
+
+# ---------------------------------------------------------------- evaluation
+def answers(model, task: TextGameTask, items: list[Transition], temperature: float = 0.0,
+            group: int = 1, seed: int = 0, batch: int = 64) -> list[list[list[int]]]:
+    """`group` answers to every question; questions of similar length share a batch."""
+    order = sorted(range(len(items)), key=lambda i: len(task.question(items[i])))
+    generator = torch.Generator(model.device).manual_seed(seed)
+    found: list = [None] * len(items)
+    for start in range(0, len(order), batch):
+        rows = order[start:start + batch]
+        rollouts = sample(model, [task.question(items[i]) for i in rows], group, task.max_new,
+                          temperature, eos_id=task.tokenizer.eos_id, generator=generator)
+        for at, i in enumerate(rows):
+            found[i] = rollouts.answers[at * group:(at + 1) * group]
+    return found
+
+
+def scores(model, task: TextGameTask, items: list[Transition], temperature: float = 0.0,
+           seed: int = 0) -> dict[str, list[float]]:
+    """Metric -> one value per item."""
+    rows = [task.metrics(a[0], t) for a, t in
+            zip(answers(model, task, items, temperature, 1, seed), items)]
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def mean(values) -> float:
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def validator(task: TextGameTask, study: Study, items: int = 200) -> Callable:
+    """A `validate` function for training: greedy exact match on validation items."""
+    chosen = data(study, "validation")[:items]
+
+    def validate(model) -> dict[str, float]:
+        found = scores(model, task, chosen)
+        return {"validation_exact": mean(found["exact"]), "validation_same": mean(found["same"])}
+    return validate
+
+
+def evaluate(model, task: TextGameTask, study: Study, seed: int, method: str,
+             splits: tuple[str, ...] = ("test", *EXTRA_SPLITS)) -> Run:
+    """All reported numbers of a trained model: greedy, sampled, best decoding on validation."""
+    validation = data(study, "validation")
+    by_temperature = {t: mean(scores(model, task, validation, t, seed)["exact"])
+                      for t in TEMPERATURES}
+    best = max(TEMPERATURES, key=lambda t: (by_temperature[t], -t))
+    run = Run(method, seed, {}, {}, notes={"best_temperature": best,
+                                           "validation_by_temperature": by_temperature})
+    for split in splits:
+        items = data(study, split)
+        run.scores[split] = {"greedy": scores(model, task, items),
+                             "sampled": scores(model, task, items, 1.0, seed)}
+        if split == "test":
+            run.scores[split]["best"] = scores(model, task, items, best, seed)
+        run.subsets[split] = {"changed": [int(t.changed) for t in items],
+                              "unchanged": [int(not t.changed) for t in items]}
+    return run
+
+
+def exploration(model, task: TextGameTask, items: list[Transition], group: int = 8) -> dict:
+    """What RL has to work with: pass@1, pass@group and the share of live groups at T = 1."""
+    right = [sum(task.metrics(a, t)["exact"] for a in found) for found, t in
+             zip(answers(model, task, items, 1.0, group), items)]
+    return {"pass_1": mean(r / group for r in right),
+            f"pass_{group}": mean(pass_at_k(int(r), group, group) for r in right),
+            "live": mean(0 < r < group for r in right)}
+
+
+# ---------------------------------------------------------------- methods
+def task_for(trace: bool = True, **options) -> TextGameTask:
+    return TextGameTask(tokenizer(), trace, **options)
+
+
+def base_folder(study: Study, seed: int, folder: Path) -> Path:
+    return Path(folder) / study.name / f"base-{seed}"
+
+
+def trivial(study: Study, seed: int, folder: Path) -> Run:
+    """Predict that nothing changes."""
+    task = task_for()
+    same = task.tokenizer.encode(" => same") + [task.tokenizer.eos_id]
+    run = Run("trivial", seed, {}, {})
+    for split in ("test", *EXTRA_SPLITS):
+        rows = [task.metrics(same, t) for t in data(study, split)]
+        run.scores[split] = {"greedy": {k: [r[k] for r in rows] for k in rows[0]}}
+        run.subsets[split] = {"changed": [int(t.changed) for t in data(study, split)],
+                              "unchanged": [int(not t.changed) for t in data(study, split)]}
+    return run
+
+
+def mle(study: Study, seed: int, folder: Path) -> Run:
+    """The base: MLE on the traces, to its validation plateau; saved for the other methods."""
+    task, place = task_for(), base_folder(study, seed, folder)
+    model = build(tokenizer().vocab_size, study.width, study.layers, hidden=int(2.5 * study.width),
+                  seed=seed)
+    history = train_mle(model, pairs(task, data(study, "traces", seed)),
+                        replace(study.base, seed=seed), validator(task, study),
+                        best="validation_exact", folder=place, log=_log(study, "mle", seed))
+    save(model, place / "model")
+    run = evaluate(model, task, study, seed, "mle")
+    run.history, run.cost = history, _mle_cost(history, study.base.batch)
+    run.notes |= exploration(model, task, data(study, "validation")[:150])
+    return run
+
+
+def mle_continued(study: Study, seed: int, folder: Path) -> Run:
+    """More MLE on the same traces, for as many CPU seconds as RL gets."""
+    return _more_mle(study, seed, folder, "mle_continued", task_for(), load_base(study, seed,
+                     folder), data(study, "traces", seed), study.seconds, lr=1e-3)
+
+
+def mle_gold_answers(study: Study, seed: int, folder: Path) -> Run:
+    """MLE from scratch on the gold answers RL may verify, without traces (and on those of the
+    traces), for the CPU seconds of base and RL together."""
+    model = build(tokenizer().vocab_size, study.width, study.layers, hidden=int(2.5 * study.width),
+                  seed=seed)
+    items = data(study, "prompts", seed) + data(study, "traces", seed)
+    seconds = study.seconds + experiments.load_run(
+        experiments.run_path(Path(folder) / study.name, "mle", seed)).cost["cpu_seconds"]
+    return _more_mle(study, seed, folder, "mle_gold_answers", task_for(trace=False), model, items,
+                     seconds, lr=3e-3)
+
+
+def _more_mle(study: Study, seed: int, folder: Path, method: str, task: TextGameTask, model,
+              items: list[Transition], seconds: float, lr: float) -> Run:
+    """MLE for a budget of CPU seconds: the number of steps is measured on the first ones."""
+    data_pairs = pairs(task, items)
+    probe = train_mle(copy.deepcopy(model), data_pairs, MLEConfig(steps=60, lr=lr), log=None)
+    steps = max(100, int(seconds / probe[-1]["cpu_seconds"] * 60))
+    config = MLEConfig(steps=steps, lr=lr, seed=seed + 1, validate_every=max(50, steps // 20))
+    history = train_mle(model, data_pairs, config, validator(task, study),
+                        best="validation_exact", log=_log(study, method, seed),
+                        folder=Path(folder) / study.name / f"{method}-{seed}")
+    run = evaluate(model, task, study, seed, method)
+    run.history, run.cost = history, _mle_cost(history, config.batch)
+    return run
+
+
+def reinforce(study: Study, seed: int, folder: Path, name: str = "rlvr", kind: str = "binary",
+              prompts: list[Transition] | None = None, rank: int | None = 16,
+              splits: tuple[str, ...] = ("test", *EXTRA_SPLITS), **changes) -> Run:
+    """GRPO (or rejection fine-tuning) with LoRA from the base; `changes` go to `GRPOConfig`."""
+    task = task_for(reward=kind)
+    model = load_base(study, seed, folder)
+    if rank is not None:
+        model = add_lora(model, rank, alpha=2 * rank, seed=seed)
+    config = replace(study.rl, seed=seed, **changes)
+    history = train_grpo(model, task, prompts or data(study, "prompts", seed), config,
+                         validate=validator(task, study), validate_every=200,
+                         budget_cpu_seconds=study.seconds, log=_log(study, name, seed),
+                         folder=Path(folder) / study.name / f"{name}-{seed}")
+    model = merge(model)
+    save(model, Path(folder) / study.name / f"{name}-{seed}" / "model")
+    run = evaluate(model, task, study, seed, name, splits)
+    last = history[-1]
+    run.history = history[::max(1, len(history) // 100)]
+    run.cost = {"steps": last["step"], "samples": last["samples"],
+                "tokens": sum(row.get("tokens", 0) for row in history),
+                "cpu_seconds": last["cpu_seconds"]}
+    run.notes |= exploration(model, task, data(study, "validation")[:150])
+    return run
+
+
+METHODS: dict[str, Callable[..., Run]] = {
+    "trivial": trivial,
+    "mle": mle,
+    "mle_continued": mle_continued,
+    "mle_gold_answers": mle_gold_answers,
+    "rejection_finetuning": functools.partial(reinforce, name="rejection_finetuning",
+                                              method="rejection"),
+    "rlvr": functools.partial(reinforce, name="rlvr"),
+    "rlvr_task_specific": functools.partial(reinforce, name="rlvr_task_specific",
+                                            kind="task_specific"),
+}
+MAIN = tuple(METHODS)
+
+# One change at a time to the RL of `text_serial`; the row "rlvr" is the middle of every sweep.
+SWEEPS: dict[str, dict] = {
+    "beta=0.01": {"beta": 0.01}, "beta=0.1": {"beta": 0.1},
+    "lr=0.0003": {"lr": 3e-4}, "lr=0.003": {"lr": 3e-3}, "lr=0.01": {"lr": 1e-2},
+    "group=4": {"group": 4, "prompts": 32}, "group=16": {"group": 16, "prompts": 8},
+    "rank=2": {"rank": 2}, "rank=64": {"rank": 64}, "full": {"rank": None, "lr": 3e-4},
+    "loss=sequence": {"loss": "sequence"}, "loss=dr_grpo": {"loss": "dr_grpo", "scale": "none"},
+    "temperature=1.3": {"temperature": 1.3}, "minibatches=2": {"minibatches": 2},
+}
+METHODS |= {name: functools.partial(reinforce, name=name, splits=("test",), **changes)
+            for name, changes in SWEEPS.items()}
+
+# RL prompts of `text_natural` with so many unchanged questions per changed one (the paper's
+# 100:40 and 100:5 are 0.4 and 0.05); the natural mix is the row "rlvr".
+RATIOS = (0.0, 0.05, 0.4)
+
+
+def mixed(study: Study, seed: int, folder: Path, ratio: float) -> Run:
+    """RL on changed prompts plus `ratio` unchanged ones for each of them."""
+    found = data(study, "prompts", seed)
+    changed = [t for t in found if t.changed]
+    unchanged = [t for t in found if not t.changed][:round(ratio * len(changed))]
+    return reinforce(study, seed, folder, name=f"unchanged={ratio:g}", prompts=changed + unchanged,
+                     splits=("test",))
+
+
+METHODS |= {f"unchanged={ratio:g}": functools.partial(mixed, ratio=ratio) for ratio in RATIOS}
+
+
+# ---------------------------------------------------------------- running
+def load_base(study: Study, seed: int, folder: Path):
+    return load(base_folder(study, seed, folder) / "model")
+
+
+def _mle_cost(history: list[dict], batch: int) -> dict[str, float]:
+    last = history[-1]
+    return {"steps": last["step"], "samples": last["step"] * batch,
+            "cpu_seconds": last["cpu_seconds"]}
+
+
+def _log(study: Study, method: str, seed: int) -> Callable[[str], None]:
+    start = time.time()
+    return lambda line: print(f"{study.name} {method} seed {seed} +{time.time() - start:.0f}s: "
+                              f"{line}", flush=True)
+
+
+def run_one(study: str, method: str, seed: int, folder: str | Path) -> Path:
+    """One run, unless it is done already; returns the path of its file."""
+    torch.set_num_threads(1)
+    path = experiments.run_path(Path(folder) / study, method, seed)
+    if not path.is_file():
+        experiments.save_run(METHODS[method](STUDIES[study], seed, Path(folder)), path.parent)
+    return path
+
+
+def run_all(study: str, methods: list[str], seeds: list[int], folder: str | Path,
+            jobs: int = 1) -> None:
+    """All runs, the base models first; finished ones are skipped.
+
+    Raises:
+        ValueError: unknown study or method.
+    """
+    if study not in STUDIES or (unknown := set(methods) - set(METHODS)):
+        raise ValueError(f"study must be one of {', '.join(STUDIES)} and methods among "
+                         f"{', '.join(METHODS)}; got {study!r}"
+                         + (f", {', '.join(sorted(unknown))}" if study in STUDIES else ""))
+    tokenizer()  # before the processes fork
+    stages = [["mle"] if "mle" in methods else [], [m for m in methods if m != "mle"]]
+    with ProcessPoolExecutor(jobs) as pool:
+        for stage in stages:
+            waiting = [pool.submit(run_one, study, m, s, folder) for m in stage for s in seeds]
+            for done in waiting:
+                done.result()
+
+
+def comparisons(methods: list[str]) -> list[Comparison]:
+    """RLVR against every control, and the other verifier-driven methods against the base."""
+    found = [Comparison("rlvr", m) for m in methods if "rlvr" in methods and m != "rlvr"]
+    return found + [Comparison(m, c) for m in ("rejection_finetuning", "rlvr_task_specific")
+                    for c in ("mle", "mle_continued") if {m, c} <= set(methods)]
+
+
+def summarise(study: str, folder: str | Path, methods: tuple[str, ...] | None = None,
+              name: str | None = None, title: str | None = None) -> Path:
+    """Write `results/<name>.json` from the finished runs."""
+    found, order = STUDIES[study], {m: i for i, m in enumerate(METHODS)}
+    runs = [r for r in experiments.load_runs(Path(folder) / study)
+            if methods is None or r.method in methods]
+    runs.sort(key=lambda r: (order[r.method], r.seed))
+    names = list(dict.fromkeys(r.method for r in runs))
+    config = {k: v for k, v in _plain(found).items() if k not in ("paper", "title", "claim")}
+    result = experiments.summarise(
+        name or study, title or found.title, runs, comparisons(names),
+        found.claim if name is None else None, found.paper if name is None else None, config,
+        metrics=("exact", "official", "same"))
+    path = results_folder() / f"{name or study}.json"
+    experiments.write_json(path, result)
+    return path
+
+
+def _plain(study: Study) -> dict:
+    from dataclasses import asdict
+    return asdict(study)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("study", choices=sorted(STUDIES))
+    parser.add_argument("--methods", nargs="+", default=list(MAIN), help="default: %(default)s")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--folder", default="runs", help="where runs and checkpoints are kept")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
+    parser.add_argument("--summarise", action="store_true", help="only write results/*.json")
+    chosen = parser.parse_args(arguments)
+    if chosen.summarise:
+        main_methods = [m for m in chosen.methods]
+        print(summarise(chosen.study, chosen.folder, tuple(main_methods)))
+    else:
+        run_all(chosen.study, chosen.methods, chosen.seeds, chosen.folder, chosen.jobs)
+
+
+if __name__ == "__main__":
+    main()
