@@ -38,7 +38,10 @@ class Box:
 
 
 def mark_of(state: State, thing: Thing, other: State | None, later: bool) -> str:
-    """How an object differs from the other state: "", changed, moved, new or removed."""
+    """How an object differs from the other state: "", changed, moved, new or removed.
+
+    Values are marked in the later state only, where both of them can be read.
+    """
     if other is None:
         return ""
     twin = other.things.get(thing.name)
@@ -47,11 +50,11 @@ def mark_of(state: State, thing: Thing, other: State | None, later: bool) -> str
     here, there = state.parent(thing.name), other.parent(thing.name)
     if getattr(here, "name", None) != getattr(there, "name", None):
         return "moved"
-    return "changed" if twin.values != thing.values else ""
+    return "changed" if later and twin.values != thing.values else ""
 
 
 def boxes(state: State, other: State | None = None, later: bool = True,
-          width: int = 30) -> list[Box]:
+          width: int = 37) -> list[Box]:
     """The rooms of a state as nested boxes.
 
     Args:

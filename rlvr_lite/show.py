@@ -116,6 +116,7 @@ def over_ticks(lines: Mapping[str, Sequence[float]], xlabel: str = "tick",
         low, high = min(heights), max(heights)
         axis.set_ylim(low - 0.4, high + 0.35 * (high - low) + 0.5)
         axis.set_ylabel(name)
+        axis.yaxis.get_major_locator().set_params(integer=True)
     axes[-1, 0].set_xlabel(xlabel)
     axes[-1, 0].set_xticks(range(max(map(len, lines.values()))))
     figure.tight_layout()

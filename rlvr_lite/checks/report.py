@@ -15,13 +15,16 @@ class NotDone(Exception):
     """The exercise still holds its stub."""
 
 
-def one_line(done: str) -> Callable[[Callable[[Callable], str | None]], Callable[[Callable], None]]:
+Check = Callable[[Callable], str | None]
+
+
+def one_line(done: str) -> Callable[[Check], Callable[[Callable], None]]:
     """Decorate a check.
 
     Args:
         done: what has been achieved, printed after "ok: ".
     """
-    def decorate(check: Callable[[Callable], str | None]) -> Callable[[Callable], None]:
+    def decorate(check: Check) -> Callable[[Callable], None]:
         @functools.wraps(check)
         def run(answer: Callable) -> None:
             name = check.__name__

@@ -1,0 +1,406 @@
+# %% [markdown]
+# # Worlds
+#
+# {{badge}}
+#
+# *Runs in {{minutes}} on one CPU core.*
+#
+# **You will** build a state of a text game and look at it as JSON and as a
+# drawing, play commands, follow a thermostat through six ticks of time, and
+# split the game into training and test data without a leak.
+#
+# **You need** Python, and nothing else from this book.
+
+# %% tags=["setup"]
+{{setup}}
+
+# %% [markdown]
+# ## What a world model is
+#
+# A world has a state $s$. An agent does something, an action $a$, and the
+# world answers with its next state $s'$. Together with a reward this is a
+# Markov decision process, and the part of it that we want to learn is the
+# *transition*
+#
+# $$ p(s' \mid s, a). \tag{1.1} $$
+#
+# A **world model** is a learned stand-in for this transition. Whoever has a
+# good one can try an action in the model before trying it in the world: a
+# web agent can ask what a click would do, a robot can ask where its arm would
+# end up. That is why the model has to be right about what *changes*, and not
+# only likely to sound right.
+#
+# The reward needs no separate model in this book. It is folded into the
+# state: a text game carries its score along like any other value.
+
+# %% [markdown]
+# ## Three worlds, one code path
+#
+# | | text game | web page | robot video |
+# |---|---|---|---|
+# | state | objects with properties | accessibility tree | 64 x 64 frames |
+# | action | a command | click or type | four numbers |
+# | truth | a small engine | real pages, recorded | a physics simulator, recorded |
+# | tokens | byte pairs | byte pairs | a learned code book |
+# | reward | is the next state exact? | F1 of the changed items | error of the decoded frame |
+#
+# All three are turned into the same thing, a question and an answer made of
+# tokens, and from there on the same model, the same likelihood training and
+# the same reinforcement learning serve all of them. This chapter builds the
+# first world. The web pages and the robot videos come in their own chapters,
+# with their own recordings; nothing in the text chapters depends on them.
+
+# %% [markdown]
+# ## A state, built by hand
+#
+# Our text game follows ByteSized32 {cite}`wang2024simulators`, the benchmark
+# that the paper uses. A state is a list of objects. Each object has a name, a
+# unique number, a type, properties, and a list of what it contains. Here is a
+# kitchen with an oven that is on, a loaf of bread in it, and a ball in the hall.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.worlds.text_state import State
+
+state = State("baking")
+state.add("kitchen", "Room")
+state.add("hall", "Room")
+state.add("agent", "Agent", "kitchen")
+state.add("table", "Surface", "kitchen")
+state.add("oven", "Oven", "kitchen", on=1, open=0, element=1, temp=4)
+state.add("bread", "Food", "oven", brown=2)
+state.add("ball", "Toy", "hall")
+print(len(state.things), "objects; the bread is in the room",
+      state.room("bread"))
+
+# %% [markdown]
+# As JSON this is what ByteSized32 publishes. Some properties never change
+# (`isContainer`), others do (`temp`). In our engine everything that changes is
+# a whole number from 0 to 9, so that a very small model can learn it.
+
+# %% tags=["nbval-check-output"]
+import json
+
+for thing in state.to_json()["objects"][4:6]:
+    print(json.dumps(thing, indent=1))
+
+# %% [markdown]
+# JSON is exact and hard to look at. A box inside a box shows the same thing.
+
+# %%
+from rlvr_lite import show
+
+show.show_png(show.draw_states([state], ["a state of the game"]),
+              "The kitchen as a box; in it the agent, the table and the oven, "
+              "in the oven the bread with brown 2. The hall holds a ball.")
+
+# %% [markdown]
+# ## One transition: first the action, then time
+#
+# A step of the game has two halves. The **action** changes what the agent
+# touches. Then **time passes**: one *tick* runs every rule of the world once.
+# The published data keeps these halves apart too, and for a good reason: a
+# model can be right about the door and wrong about the heat.
+
+# %%
+from rlvr_lite.worlds.text_game import step
+
+t = step(state, "open oven")
+show.show_png(show.draw_states([t.state, t.after_action, t.next_state],
+                               ["before", "after: open oven", "one tick on"]),
+              "Three copies of the kitchen. The action changes open from 0 to "
+              "1; the tick then switches the element off and cools the oven. "
+              "Changed boxes have a thick border and the word changed.")
+
+# %% [markdown]
+# Not every command works. You cannot put the bread on the table while the oven
+# is shut: the command is **blocked**. It has no effect of its own, but time
+# passes all the same, and this is where careless models go wrong. They read
+# `put bread in table` and move the bread.
+
+# %% tags=["nbval-check-output"]
+blocked = step(state, "put bread in table")
+print("moved by the action:",
+      blocked.after_action.canonical() != blocked.state.canonical())
+print("bread lies in      :", blocked.next_state.parent("bread").name)
+print("changed in the end :", blocked.changed, "(the tick went on)")
+
+# %% [markdown]
+# Objects can appear and vanish. Food that gets too brown is removed, and
+# charcoal is created in its place. The wait below spans several ticks: our
+# engine allows `wait 1` to `wait 6`, so that one question can ask for a chain
+# of small computations. The original games have one tick per action.
+
+# %%
+hot = state.copy()
+hot.things["oven"].values["temp"] = 8
+hot.things["bread"].values["brown"] = 5
+burnt = step(hot, "wait 4")
+show.show_png(show.draw_states([burnt.state, burnt.next_state],
+                               ["before", "after: wait 4"]),
+              "Left, the bread in the oven is marked as removed with a dotted "
+              "border. Right, charcoal_bread is marked as new with a dashed "
+              "border, and the oven has changed.")
+
+# %% [markdown]
+# ## A thermostat, tick by tick
+#
+# The rules are small, but most of them are not linear. The oven's element
+# switches on when the oven is cool and off when it is hot, and in between it
+# stays as it was. Heating is fast and cooling is slow. So the temperature after
+# six ticks cannot be read off in one glance. It has to be worked out, one tick
+# after the other.
+
+# %% tags=["nbval-check-output"]
+cold = state.copy()
+cold.things["oven"].values.update(temp=5, element=0)
+wait = step(cold, "wait 6")
+path = [cold, *wait.ticks]
+temperature = [s.things["oven"].values["temp"] for s in path]
+element = [s.things["oven"].values["element"] for s in path]
+print("temp   ", *temperature)
+print("element", *element)
+
+# %%
+show.show_png(show.over_ticks({"temp": temperature, "element": element},
+                              bands={"temp": (5, 8)}),
+              "Temperature of the oven over six ticks: it rises by two a tick "
+              "while the element is on, passes the upper dashed line, then "
+              "falls by one a tick while the element is off.")
+
+# %% [markdown]
+# The dashed lines are the two thresholds. Between them the same temperature can
+# rise or fall, depending on the element. This is called *hysteresis*, and it is
+# one of the reasons why a model that guesses the last state directly does worse
+# than one that writes down every tick (chapter 3 measures this).
+
+# %% [markdown]
+# ## Families
+#
+# A game of one *family* builds a random situation around one mechanism. Eight
+# families are for training. Two are held out: they combine mechanisms that
+# never meet during training, so they ask whether a model has learned rules or
+# memorised situations.
+
+# %% tags=["nbval-check-output"]
+from random import Random
+
+from rlvr_lite.tasks.text_game import state_line
+from rlvr_lite.worlds.text_families import FAMILIES
+
+for name, family in FAMILIES.items():
+    kind = "held out" if family.held_out else "training"
+    example = state_line(family.build(Random(3)))
+    print(f"{name:10} {kind:8} {example[:58]}")
+
+# %% [markdown]
+# Each line is a whole state in the short form of chapter 2: names, values, and
+# brackets around what lies inside. Every family also has a goal, and with it a
+# score: brown the bread but do not char it, grow the plant and pick its fruit.
+
+# %% [markdown]
+# ## Splits without a leak
+#
+# A model that has seen a test state in training is not predicting, it is
+# remembering. So every state belongs to exactly one split. Held-out families,
+# larger layouts and held-out pairs of object and place are splits of their own;
+# every other state is sent to train, validation or test by a hash of its
+# situation.
+
+# %%
+from rlvr_lite.worlds.text_game import NATURAL, SERIAL, SPLITS, transitions
+
+count = P.scale(tiny=600, full=4000)
+data = {split: transitions(split, count, seed=0) for split in SPLITS}
+meaning = ["seen families, new situations", "for choosing checkpoints",
+           "for reported numbers", "object in a place never seen in training",
+           "four toys instead of one", "two families never trained"]
+show.table(["split", "what is new in it", "transitions", "distinct states"],
+           [[s, m, len(data[s]), len({t.state.canonical() for t in data[s]})]
+            for s, m in zip(SPLITS, meaning)],
+           "Six splits of the text game")
+
+# %% [markdown]
+# The rule is one thing, the data another. So we count. The same test runs in
+# the suite of this repository, on more data.
+
+# %% tags=["nbval-check-output"]
+trained = {t.state.canonical() for t in data["train"]}
+for split in SPLITS[1:]:
+    shared = trained & {t.state.canonical() for t in data[split]}
+    print(f"{split:13} shares {len(shared)} states with train")
+
+# %% [markdown]
+# The published split of ByteSized32 is weaker here: for every game and every
+# verb a few transitions were set aside, and all others of the same games, with
+# almost the same states, are training data. It measures how well a model fits
+# known games, not how well it carries over to new ones.
+
+# %% [markdown]
+# ## How much changes? The do-nothing baseline
+#
+# The easiest world model says "nothing changes". It is right whenever that is
+# true, so its accuracy is the share of unchanged transitions. How large this
+# share is depends on what we put into the data, not on anybody's skill.
+
+# %% tags=["nbval-check-output"]
+for label, mix in (("serial (long waits)", SERIAL),
+                   ("natural (ordinary play)", NATURAL)):
+    sample = transitions("test", count, seed=0, mix=mix)
+    share = sum(t.changed for t in sample) / len(sample)
+    print(f"{label:24} changed {share:.1%}   do nothing is right in "
+          f"{1 - share:.1%}")
+
+# %% [markdown]
+# Keep this number in sight. A result such as "63 % of all transitions right"
+# means nothing until you know what doing nothing would have scored. In this
+# book the trivial predictor stands beside every result, and the headline is
+# the **changed** subset, on which doing nothing scores zero.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite import paper
+
+print(f"published test split: {paper.TEST_ROWS} transitions, "
+      f"{paper.TEST_UNCHANGED} of them unchanged")
+print(f"{'do nothing':34} {paper.do_nothing():6.2f} %")
+for model, (_, changed, overall) in paper.TEXT_GAME.items():
+    print(f"{model:34} {overall:6.2f} %   changed {changed:5.2f} %")
+
+# %% [markdown]
+# ## The published data
+#
+# The paper trains on ByteSized32 state prediction: small text games such as
+# boiling water or washing clothes, crawled by trying every possible command
+# after every step of a known solution. The table above holds the paper's own
+# accuracies on the published test split, and doing nothing beats several of
+# them. Much of what reinforcement learning teaches there is *not to edit*. We
+# take this up with the real rows in chapter 5, where `worlds/bytesized32.py`
+# reads them. The book does not ship them, because their repository names no
+# licence; the loader finds your copy or downloads the published file.
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{exercise} What doing nothing scores
+# :label: ex-01-do-nothing
+#
+# *Goal: compute the trivial baseline of a data set · Difficulty: 1/5 ·
+# Minutes: 5*
+#
+# Write `do_nothing_accuracy(transitions)`: the share of transitions whose next
+# state equals the state before. Compare the states themselves; do not use
+# `transition.changed`. `State.canonical()` gives one string per state.
+# :::
+
+# %% tags=["exercise"]
+def do_nothing_accuracy(transitions):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch01.do_nothing_accuracy(do_nothing_accuracy)
+
+# %% [markdown]
+# :::{solution} ex-01-do-nothing
+# :class: dropdown
+#
+# ```python
+# def do_nothing_accuracy(transitions):
+#     same = [t.state.canonical() == t.next_state.canonical()
+#             for t in transitions]
+#     return sum(same) / len(same)
+# ```
+# :::
+
+# %% [markdown]
+# :::{exercise} The rule behind the oven
+# :label: ex-01-thermostat
+#
+# *Goal: write a transition rule that holds in every case · Difficulty: 2/5 ·
+# Minutes: 10*
+#
+# Write `thermostat(temp, element)` for an oven that is on and shut. It returns
+# the pair `(temp, element)` after one tick. The element goes on at 5 or below,
+# off at 8 or above, and otherwise stays. Then the temperature rises by 2 if
+# the element is on and falls by 1 if it is off. It never leaves 0 to 9.
+# :::
+
+# %% tags=["exercise"]
+def thermostat(temp, element):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch01.thermostat(thermostat)
+
+# %% [markdown]
+# :::{solution} ex-01-thermostat
+# :class: dropdown
+#
+# ```python
+# def thermostat(temp, element):
+#     if temp <= 5:
+#         element = 1
+#     elif temp >= 8:
+#         element = 0
+#     temp += 2 if element else -1
+#     return max(0, min(9, temp)), element
+# ```
+# :::
+
+# %% [markdown]
+# :::{exercise} A leak test
+# :label: ex-01-leak
+#
+# *Goal: find states that two data sets share · Difficulty: 2/5 · Minutes: 10*
+#
+# Write `leaked(train, test)`: how many *transitions* of `test` start in a state
+# that also occurs in `train`, as a state before **or** after a transition. A
+# model that was trained on `train` has seen those states.
+# :::
+
+# %% tags=["exercise"]
+def leaked(train, test):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch01.leaked(leaked)
+
+# %% [markdown]
+# :::{solution} ex-01-leak
+# :class: dropdown
+#
+# ```python
+# def leaked(train, test):
+#     seen = set()
+#     for t in train:
+#         seen.add(t.state.canonical())
+#         seen.add(t.next_state.canonical())
+#     return sum(t.state.canonical() in seen for t in test)
+# ```
+# :::
+
+# %% [markdown]
+# ## What to inspect
+#
+# | signal | healthy | if not |
+# |---|---|---|
+# | shared states, train and test | none | the split rule looks at the wrong part of the state |
+# | share of changed transitions | stated beside every accuracy | accuracy may be the do-nothing baseline in disguise |
+# | blocked actions | present in every split | the model never learns that commands can fail |
+# | created and removed objects | present in train and test | the answer format is never tested on them |
+#
+# ## Pitfalls
+#
+# - Reporting overall accuracy alone. It moves with the share of unchanged
+#   transitions, which is a choice of whoever made the data.
+# - Splitting transitions instead of states. Two commands in the same state
+#   share almost everything.
+# - Forgetting that time passes after a blocked command.
+#
+# ## Further reading
+#
+# - RLVR-World {cite}`wu2025rlvr`, section 4.1 (world models as transitions) and
+#   appendix A.1 (text-game data).
+# - ByteSized32 state prediction {cite}`wang2024simulators`, where the two halves
+#   of a transition are measured apart.

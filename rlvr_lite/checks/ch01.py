@@ -1,0 +1,153 @@
+"""Checks of chapter 1: the do-nothing baseline, a transition rule, a leak test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rlvr_lite.checks.report import call, one_line
+from rlvr_lite.worlds.text_game import NATURAL, step, transitions
+from rlvr_lite.worlds.text_state import State
+
+SOLUTIONS = {
+    "do_nothing_accuracy": '''\
+def do_nothing_accuracy(transitions):
+    same = [t.state.canonical() == t.next_state.canonical()
+            for t in transitions]
+    return sum(same) / len(same)
+''',
+    "thermostat": '''\
+def thermostat(temp, element):
+    if temp <= 5:
+        element = 1
+    elif temp >= 8:
+        element = 0
+    temp += 2 if element else -1
+    return max(0, min(9, temp)), element
+''',
+    "leaked": '''\
+def leaked(train, test):
+    seen = set()
+    for t in train:
+        seen.add(t.state.canonical())
+        seen.add(t.next_state.canonical())
+    return sum(t.state.canonical() in seen for t in test)
+''',
+}
+
+WRONG = {
+    "do_nothing_accuracy": [
+        # the share that changed
+        "def do_nothing_accuracy(transitions):\n"
+        "    return sum(t.state.canonical() != t.next_state.canonical()\n"
+        "               for t in transitions) / len(transitions)\n",
+        # a count, not a share
+        "def do_nothing_accuracy(transitions):\n"
+        "    return sum(t.state.canonical() == t.next_state.canonical()\n"
+        "               for t in transitions)\n",
+        # looks at the action only, and forgets the tick
+        "def do_nothing_accuracy(transitions):\n"
+        "    same = [t.state.canonical() == t.after_action.canonical()\n"
+        "            for t in transitions]\n"
+        "    return sum(same) / len(same)\n",
+        # compares objects instead of their content
+        "def do_nothing_accuracy(transitions):\n"
+        "    return sum(t.state is t.next_state for t in transitions) / len(transitions)\n",
+        # ignores the score
+        "def do_nothing_accuracy(transitions):\n"
+        "    same = [t.state.to_json()['score'] == t.next_state.to_json()['score']\n"
+        "            for t in transitions]\n"
+        "    return sum(same) / len(same)\n",
+    ],
+    "thermostat": [
+        # no hysteresis
+        "def thermostat(temp, element):\n"
+        "    element = int(temp <= 5)\n"
+        "    return max(0, min(9, temp + (2 if element else -1))), element\n",
+        # the temperature moves before the element
+        "def thermostat(temp, element):\n"
+        "    temp = max(0, min(9, temp + (2 if element else -1)))\n"
+        "    element = 1 if temp <= 5 else 0 if temp >= 8 else element\n"
+        "    return temp, element\n",
+        # never clamps
+        "def thermostat(temp, element):\n"
+        "    element = 1 if temp < 5 else 0 if temp >= 8 else element\n"
+        "    return temp + (2 if element else -1), element\n",
+        # thresholds are exclusive
+        "def thermostat(temp, element):\n"
+        "    element = 1 if temp < 5 else 0 if temp > 8 else element\n"
+        "    return max(0, min(9, temp + (2 if element else -1))), element\n",
+        # the pair in the wrong order
+        "def thermostat(temp, element):\n"
+        "    element = 1 if temp <= 5 else 0 if temp >= 8 else element\n"
+        "    return element, max(0, min(9, temp + (2 if element else -1)))\n",
+    ],
+    "leaked": [
+        # only states before a transition
+        "def leaked(train, test):\n"
+        "    seen = {t.state.canonical() for t in train}\n"
+        "    return sum(t.state.canonical() in seen for t in test)\n",
+        # counts distinct states instead of transitions
+        "def leaked(train, test):\n"
+        "    seen = {s.canonical() for t in train for s in (t.state, t.next_state)}\n"
+        "    return len(seen & {t.state.canonical() for t in test})\n",
+        # compares state and action together
+        "def leaked(train, test):\n"
+        "    seen = {(t.state.canonical(), t.action) for t in train}\n"
+        "    return sum((t.state.canonical(), t.action) in seen for t in test)\n",
+        # says yes or no
+        "def leaked(train, test):\n"
+        "    seen = {s.canonical() for t in train for s in (t.state, t.next_state)}\n"
+        "    return any(t.state.canonical() in seen for t in test)\n",
+        # counts the wrong side
+        "def leaked(train, test):\n"
+        "    seen = {t.state.canonical() for t in test}\n"
+        "    return sum(t.state.canonical() in seen for t in train)\n",
+    ],
+}
+
+
+@one_line("do_nothing_accuracy counts what stayed the same")
+def do_nothing_accuracy(answer: Callable) -> str | None:
+    """The share of unchanged transitions, on three mixtures."""
+    data = transitions("validation", 60, seed=5, mix=NATURAL)
+    only = [t for t in data if t.changed]
+    for rows in (data, data[:7], only):
+        value, truth = call(answer, rows), sum(not t.changed for t in rows) / len(rows)
+        if isinstance(value, bool) or abs(value - truth) > 1e-9:
+            return (f"on {len(rows)} transitions it gives {value!r}, and {truth:.4f} of them do "
+                    "not change (after the action and the tick)")
+    return None
+
+
+@one_line("thermostat agrees with the engine in all 20 cases")
+def thermostat(answer: Callable) -> str | None:
+    """Every temperature and both positions of the element, against the engine."""
+    for temp in range(10):
+        for element in (0, 1):
+            state = State("baking")
+            state.add("kitchen", "Room")
+            state.add("oven", "Oven", "kitchen", on=1, open=0, element=element, temp=temp)
+            v = step(state, "wait 1").next_state.things["oven"].values
+            value = call(answer, temp, element)
+            if tuple(value) != (v["temp"], v["element"]):
+                return (f"from temp {temp}, element {element} the engine goes to temp "
+                        f"{v['temp']}, element {v['element']}; yours gives {tuple(value)}")
+    return None
+
+
+@one_line("leaked finds every shared state")
+def leaked(answer: Callable) -> str | None:
+    """Planted leaks: states before, states after, one of them twice."""
+    train = transitions("train", 40, seed=1)
+    clean = transitions("test", 20, seed=1)
+    before = step(train[0].state, "wait 1")
+    again = step(train[0].state, "wait 2")
+    after = step(train[3].next_state, "wait 1")
+    other = step(train[4].state, "go to hall")
+    for rows, truth in ((clean, 0), (clean + [before], 1), (clean + [after], 1),
+                        (clean + [before, again, after, other], 4)):
+        value = call(answer, train, rows)
+        if isinstance(value, bool) or value != truth:
+            return (f"{truth} of {len(rows)} test transitions start in a state of the training "
+                    f"data, yours counts {value!r}")
+    return None

@@ -1,0 +1,40 @@
+"""Numbers of RLVR-World that this book quotes, each with the place where it stands.
+
+What: plain constants. Chapters and the results page print them from here, so that a quoted number
+is written once and can be checked once. `measured` marks what the paper does not say and what was
+counted on its published data instead.
+Source: RLVR-World (arXiv 2505.13934, version 2), table 1 and appendix A.1.
+"""
+
+from __future__ import annotations
+
+# accuracy in percent on the published test split of ByteSized32: unchanged, changed, overall
+TEXT_GAME = {
+    "R1-Distill-Qwen-1.5B": (11.98, 0.08, 7.11),
+    "SFT (MLE), 1.5B": (38.88, 24.21, 32.87),
+    "RLVR, binary reward, 1.5B": (73.57, 33.14, 57.01),
+    "RLVR, task-specific reward, 1.5B": (83.66, 33.80, 63.24),
+    "SFT (MLE), 7B": (65.94, 31.32, 51.76),
+    "RLVR, binary reward, 7B": (83.08, 40.33, 65.53),
+    "GPT-4": (73.90, 51.60, 64.76),
+}
+TEXT_GAME_SOURCE = "RLVR-World, table 1; accuracy in percent"
+
+# the published test split, counted (measured; the paper prints the number of rows only)
+TEST_ROWS, TEST_UNCHANGED, TEST_GAMES = 2954, 1744, 31
+
+# training data and recipe of the text-game world model, appendix A.1 and table 5
+VERIFIED_TRACES = 4237     # answers of DeepSeek-R1 that the verifier accepted
+GROUP, TEMPERATURE, CLIP, KL = 5, 1.0, 0.2, 1e-3
+PARAMETERS = 1.5e9
+
+
+def do_nothing() -> float:
+    """Accuracy in percent of the answer "nothing changes" on the published test split."""
+    return 100 * TEST_UNCHANGED / TEST_ROWS
+
+
+def gain(after: str, before: str) -> dict[str, float]:
+    """Points gained between two rows of `TEXT_GAME`, by subset."""
+    a, b = TEXT_GAME[after], TEXT_GAME[before]
+    return {name: a[i] - b[i] for i, name in enumerate(("unchanged", "changed", "overall"))}
