@@ -83,24 +83,26 @@ def write_atomically(path: Path, text: str) -> bool:
     return True
 
 
-def with_url(text: str, root: Path = ROOT) -> str:
-    """Replace the address of the book's repository in a page, wherever its slug was."""
-    pattern = r"https://github\.com/[\w.-]+/[\w.-]+?(?=(?:\.git)?(?:@|/(?:issues|blob|tree|" \
-              r"actions|releases|compare)|[\s\"')\]]|$))(?:\.git)?"
-    return re.sub(pattern, lambda m: keep_foreign(m.group(0), root), text)
+def with_url(text: str, old: str, root: Path = ROOT) -> str:
+    """A page that shows the repository's address `old`, with the address of now."""
+    return re.sub(re.escape(old.removeprefix("https://github.com")) + r"(?![\w-])",
+                  "/" + slug(root), text)
 
 
-def keep_foreign(url: str, root: Path) -> str:
-    """The repository's address for one whose last part is the project's name, else as it is."""
-    ours = url.rstrip("/").removesuffix(".git").endswith("/" + read_project(root)["name"])
-    return repository_url(root) if ours else url
+def shown_url(text: str) -> str | None:
+    """The address that README.md shows today: that of its link named "repository"."""
+    match = re.search(r"\[repository\]\((https://github\.com/[\w.-]+/[\w.-]+)\)", text)
+    return match[1] if match else None
 
 
 def main() -> None:
     """Bring the pages that show the address in step with pyproject.toml."""
+    old = shown_url((ROOT / "README.md").read_text("utf-8"))
+    if old is None:
+        raise SystemExit("README.md has no link named [repository](https://github.com/...)")
     for name in FOLLOWERS:
         path = ROOT / name
-        if path.is_file() and write_atomically(path, with_url(path.read_text("utf-8"))):
+        if path.is_file() and write_atomically(path, with_url(path.read_text("utf-8"), old)):
             print(f"{name}: now {repository_url()}")
 
 
