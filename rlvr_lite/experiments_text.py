@@ -24,7 +24,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
@@ -82,7 +82,7 @@ STUDIES = {s.name: s for s in (
                  "rlvr_task_specific": {"unchanged": 83.66, "changed": 33.80, "all": 63.24},
                  "trivial": {"unchanged": 100.0, "changed": 0.0, "all": 59.04},
                  "unit": "% exact, 2,954 published test transitions, 1.5 B parameters"}),
-    Study("text_serial", "Text game, scarce traces and long waits", SERIAL, traces=4000,
+    Study("text_serial", "Text game, scarce traces and long waits", SERIAL, traces=3000,
           prompts=4000, claim="text_changed"),
 )}
 
@@ -341,26 +341,25 @@ def _log(study: Study, method: str, seed: int) -> Callable[[str], None]:
                               f"{line}", flush=True)
 
 
-def run_one(study: str, method: str, seed: int, folder: str | Path) -> Path:
+def run_one(study: Study, method: str, seed: int, folder: str | Path) -> Path:
     """One run, unless it is done already; returns the path of its file."""
     torch.set_num_threads(1)
-    path = experiments.run_path(Path(folder) / study, method, seed)
+    path = experiments.run_path(Path(folder) / study.name, method, seed)
     if not path.is_file():
-        experiments.save_run(METHODS[method](STUDIES[study], seed, Path(folder)), path.parent)
+        experiments.save_run(METHODS[method](study, seed, Path(folder)), path.parent)
     return path
 
 
-def run_all(study: str, methods: list[str], seeds: list[int], folder: str | Path,
+def run_all(study: Study, methods: list[str], seeds: list[int], folder: str | Path,
             jobs: int = 1) -> None:
     """All runs, the base models first; finished ones are skipped.
 
     Raises:
-        ValueError: unknown study or method.
+        ValueError: an unknown method.
     """
-    if study not in STUDIES or (unknown := set(methods) - set(METHODS)):
-        raise ValueError(f"study must be one of {', '.join(STUDIES)} and methods among "
-                         f"{', '.join(METHODS)}; got {study!r}"
-                         + (f", {', '.join(sorted(unknown))}" if study in STUDIES else ""))
+    if unknown := set(methods) - set(METHODS):
+        raise ValueError(f"no method {', '.join(sorted(unknown))}; "
+                         f"there are {', '.join(METHODS)}")
     tokenizer()  # before the processes fork
     stages = [["mle"] if "mle" in methods else [], [m for m in methods if m != "mle"]]
     with ProcessPoolExecutor(jobs) as pool:
@@ -368,6 +367,18 @@ def run_all(study: str, methods: list[str], seeds: list[int], folder: str | Path
             waiting = [pool.submit(run_one, study, m, s, folder) for m in stage for s in seeds]
             for done in waiting:
                 done.result()
+
+
+def changed_study(name: str, changes: list[str]) -> Study:
+    """A study with other settings: `["traces=4000", "seconds=60"]`."""
+    known = {f.name: f.type for f in fields(Study) if f.type in ("int", "float")}
+    found = {}
+    for change in changes:
+        key, _, value = change.partition("=")
+        if key not in known:
+            raise ValueError(f"{change!r}: write NAME=NUMBER with one of {', '.join(known)}")
+        found[key] = int(value) if known[key] == "int" else float(value)
+    return replace(STUDIES[name], **found)
 
 
 def comparisons(methods: list[str]) -> list[Comparison]:
@@ -385,7 +396,7 @@ def summarise(study: str, folder: str | Path, methods: tuple[str, ...] | None = 
             if methods is None or r.method in methods]
     runs.sort(key=lambda r: (order[r.method], r.seed))
     names = list(dict.fromkeys(r.method for r in runs))
-    config = {k: v for k, v in _plain(found).items() if k not in ("paper", "title", "claim")}
+    config = {k: v for k, v in asdict(found).items() if k not in ("paper", "title", "claim")}
     result = experiments.summarise(
         name or study, title or found.title, runs, comparisons(names),
         found.claim if name is None else None, found.paper if name is None else None, config,
@@ -395,25 +406,21 @@ def summarise(study: str, folder: str | Path, methods: tuple[str, ...] | None = 
     return path
 
 
-def _plain(study: Study) -> dict:
-    from dataclasses import asdict
-    return asdict(study)
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("study", choices=sorted(STUDIES))
     parser.add_argument("--methods", nargs="+", default=list(MAIN), help="default: %(default)s")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--folder", default="runs", help="where runs and checkpoints are kept")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=NUMBER",
+                        help="other settings of the study, e.g. traces=4000 seconds=60")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--summarise", action="store_true", help="only write results/*.json")
     chosen = parser.parse_args(arguments)
     if chosen.summarise:
-        main_methods = [m for m in chosen.methods]
-        print(summarise(chosen.study, chosen.folder, tuple(main_methods)))
+        print(summarise(chosen.study, chosen.folder, tuple(chosen.methods)))
     else:
-        run_all(chosen.study, chosen.methods, chosen.seeds, chosen.folder, chosen.jobs)
+        run_all(changed_study(chosen.study, chosen.set), chosen.methods, chosen.seeds, chosen.folder, chosen.jobs)
 
 
 if __name__ == "__main__":
