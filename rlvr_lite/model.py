@@ -209,16 +209,16 @@ class Rollouts:
 
 def _choose(logits: Tensor, temperature: float, top_k: int, uniform: Tensor):
     """One token per row and its log-probability: (N, V) -> (N,), (N,)."""
-    logp = (logits / (temperature or 1.0)).log_softmax(-1)
+    p = (logits / (temperature or 1.0)).softmax(-1)                   # (N, V)
     if temperature == 0:
         token = logits.argmax(-1, keepdim=True)
     else:
-        p = logp.exp()
+        cut = p
         if top_k and top_k < p.shape[-1]:
-            p = p.masked_fill(p < p.topk(top_k)[0][:, -1:], 0.0)
-        cdf = p.cumsum(-1)  # inverse of the distribution function: 5x faster than multinomial
+            cut = p.masked_fill(p < p.topk(top_k)[0][:, -1:], 0.0)
+        cdf = cut.cumsum(-1)  # inverse of the distribution function: 5x faster than multinomial
         token = torch.searchsorted(cdf, uniform[:, None] * cdf[:, -1:], right=True)
-    return token[:, 0], logp.gather(1, token)[:, 0]
+    return token[:, 0], p.gather(1, token)[:, 0].log()
 
 
 def _given_table(given, rows: int, group: int, steps: int, device) -> Tensor:
@@ -280,74 +280,94 @@ def sample(model, questions: list[list[int]], group: int = 1, max_new: int = 64,
     ids = torch.full((rows, max_new), pad_id, device=device)
     logp_old = torch.zeros(rows, max_new, device=device)
     w = weights(model, max(map(len, questions)) + max_new)
-    writer = _Writer(w, questions, group, max_new, device)
-    alive, t = torch.arange(rows, device=device), 0
-    while t < max_new:
-        width = 1
+    writer, t = _Writer(w, questions, group, max_new, device), 0
+    while t < max_new and len(writer.rows):
+        width, rows = 1, writer.rows.flatten()                        # (b*g,)
         if forced[t]:  # a block of given tokens goes in at once
             while t + width < max_new and forced[t + width]:
                 width += 1
-            ids[alive, t:t + width] = table[alive, t:t + width]
+            ids[rows, t:t + width] = table[rows, t:t + width]
         else:
-            token, chosen = _choose(writer.logits(), temperature, top_k, uniform[t, alive])
-            must = table[alive, t]
-            ids[alive, t] = torch.where(must >= 0, must, token)
-            logp_old[alive, t] = chosen
-        block, t = ids[alive, t:t + width], t + width
+            token, logp_old[rows, t] = _choose(
+                writer.logits(), temperature, top_k, uniform[t, rows])
+            must = table[rows, t]
+            ids[rows, t] = torch.where(must >= 0, must, token)
+        block, t = ids[rows, t:t + width], t + width
         if eos_id is not None:
-            going = (block != eos_id).all(1)
-            if not going.all():
-                alive, block = alive[going], block[going]
-                writer.keep(going)
-        if not len(alive) or t == max_new:
-            break
-        writer.write(block)
+            block = writer.finish(block, (block == eos_id).any(1))
+        if t < max_new and len(block):
+            writer.write(block)
     return _rollouts(ids, table, logp_old, eos_id, pad_id)
 
 
 class _Writer:
-    """Rows under way: their keys and values so far, and the hidden state of their last token."""
+    """Answers under way: a grid of b questions x g answers that have not ended."""
 
     def __init__(self, w: Weights, questions, group: int, max_new: int, device):
-        rows, real = (z.to(device) for z in pad(questions, side="right"))  # (B, P)
-        hidden, cache = read(w, rows)
+        ids, real = (z.to(device) for z in pad(questions, side="right"))  # (B, P)
+        hidden, self.prompt = read(w, ids)                            # L x (B, H, P, d)
         lengths = real.sum(1)
-        self.w, self.prompt, self.t = w, rows.shape[1], 0
-        self.hidden = hidden[torch.arange(len(rows), device=device), lengths - 1]
-        self.hidden = self.hidden.repeat_interleave(group, 0)         # (B*G, D)
-        self.where = lengths.repeat_interleave(group)[:, None]        # (B*G, 1)
-        room = (0, 0, 0, max_new)
-        self.cache = [[F.pad(z.repeat_interleave(group, 0), room) for z in kv] for kv in cache]
-        self.bias = torch.zeros(real.shape, device=device).masked_fill(~real, -torch.inf)
-        self.bias = F.pad(self.bias.repeat_interleave(group, 0), (0, max_new))[:, None, None]
+        last = hidden[torch.arange(len(ids), device=device), lengths - 1]
+        self.w, self.t, b = w, 0, len(ids)
+        self.hidden = last[:, None].repeat(1, group, 1)               # (B, G, D)
+        self.rows = torch.arange(b * group, device=device).view(b, group)
+        self.alive = torch.ones_like(self.rows, dtype=torch.bool)
+        self.lengths = lengths[:, None]                               # (B, 1)
+        self.unreal = torch.zeros(real.shape, device=device).masked_fill(~real, -torch.inf)
+        self.unreal = self.unreal[:, None, None]                      # (B, 1, 1, P)
+        size = (b, w.heads, group, max_new, w.cos.shape[-1])          # own keys and values
+        self.prompt = [(k.mT.contiguous(), v.contiguous()) for k, v in self.prompt]
+        self.own = [(last.new_zeros(size), last.new_zeros(size)) for _ in w.layers]
 
     def logits(self) -> Tensor:
-        return F.linear(self.hidden, self.w.head)                     # (N, V)
+        return F.linear(self.hidden.flatten(0, 1), self.w.head)       # (b*g, V)
 
-    def keep(self, going: Tensor) -> None:
-        """Finished rows leave the batch."""
-        self.hidden, self.where, self.bias = (
-            z[going] for z in (self.hidden, self.where, self.bias))
-        self.cache = [[z[going] for z in kv] for kv in self.cache]
+    def finish(self, block: Tensor, ended: Tensor) -> Tensor:
+        """Ended rows leave the grid as soon as that makes it a fifth smaller."""
+        self.alive &= ~ended.view_as(self.alive)
+        kept = self.alive.any(1).nonzero()[:, 0]                      # questions still open
+        g = int(self.alive.sum(1).max())
+        if len(kept) * g > 0.8 * self.alive.numel():
+            return block
+        order = self.alive[kept].int().argsort(
+            dim=1, descending=True, stable=True)[:, :g]
+        block = block.unflatten(0, self.alive.shape)[kept[:, None], order].flatten(0, 1)
+        self.rows, self.alive = self.rows[kept[:, None], order], self.alive[kept[:, None], order]
+        self.lengths, self.unreal = self.lengths[kept], self.unreal[kept]
+        self.prompt = [(k[kept], v[kept]) for k, v in self.prompt]
+        self.own = [(self._moved(k, kept, order), self._moved(v, kept, order))
+                    for k, v in self.own]
+        return block
+
+    def _moved(self, own: Tensor, kept: Tensor, order: Tensor) -> Tensor:
+        new = own.new_zeros((len(kept), own.shape[1], order.shape[1], *own.shape[3:]))
+        old = own[:, :, :, :self.t].transpose(1, 2)[kept[:, None], order]
+        new[:, :, :, :self.t] = old.transpose(1, 2)
+        return new
 
     def write(self, block: Tensor) -> None:
-        """Append tokens (N, W) to the rows."""
-        width = block.shape[1]
-        start, end = self.prompt + self.t, self.prompt + self.t + width
-        steps = torch.arange(width, device=block.device)
+        """Append the tokens (b*g, W) to the answers."""
+        (b, g), width, start = self.rows.shape, block.shape[1], self.t
+        end, steps = start + width, torch.arange(width, device=block.device)
+        # Fewer than 32 keys would fall into a slow path of bmm: look at empty ones, masked.
+        seen = min(max(end, 32), self.own[0][0].shape[3])
+        later = torch.arange(seen, device=block.device) > start + steps[:, None]  # (W, seen)
 
-        def attend(i, q, k, v):
-            keys, values = self.cache[i]
-            keys[:, :, start:end], values[:, :, start:end] = k, v
-            scores = q @ keys[:, :, :end].transpose(-1, -2) * q.shape[-1] ** -0.5
-            scores = scores + self.bias[..., :end]
-            if width > 1:
-                later = steps[:, None] < steps
-                scores[..., start:].masked_fill_(later, -torch.inf)
-            return scores.softmax(-1) @ values[:, :, :end]
+        def attend(i, q, k, v):                                       # (b, H, g*W, d)
+            (old_k, old_v), (keys, values) = self.prompt[i], self.own[i]
+            keys[:, :, :, start:end] = k.unflatten(2, (g, width))
+            values[:, :, :, start:end] = v.unflatten(2, (g, width))
+            q = q * q.shape[-1] ** -0.5
+            question = q @ old_k + self.unreal      # (b, H, g*W, P)
+            answer = q.unflatten(2, (g, width)) @ keys[:, :, :, :seen].mT
+            answer.masked_fill_(later, -torch.inf)
+            both = torch.cat([question.unflatten(2, (g, width)), answer], -1).softmax(-1)
+            p, own = both.split([question.shape[-1], seen], -1)        # (b, H, g, W, ...)
+            return p.flatten(2, 3) @ old_v + (own @ values[:, :, :, :seen]).flatten(2, 3)
 
-        hidden = run(self.w, block, self.where + self.t + steps, attend)
-        self.hidden, self.t = hidden[:, -1], self.t + width
+        where = (self.lengths + self.t + steps).repeat(1, g)          # (b, g*W)
+        hidden = run(self.w, block.reshape(b, g * width), where, attend)
+        self.hidden, self.t = hidden.unflatten(1, (g, width))[:, :, -1], end
 
 
 def _rollouts(ids: Tensor, table: Tensor, logp_old: Tensor, eos_id, pad_id) -> Rollouts:
