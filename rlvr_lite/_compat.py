@@ -52,7 +52,7 @@ def patch_torchvision(
     if torch.version.cuda is not None:
         return False  # a CUDA build of PyTorch loads both builds of torchvision
     libraries = torchvision_libraries() if libraries is None else libraries
-    if not libraries or getattr(torch.ops, namespace).__dict__.get("nms"):
+    if not libraries or hasattr(getattr(torch.ops, namespace), "nms"):
         return False
     try:
         for path in libraries:

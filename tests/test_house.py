@@ -175,7 +175,7 @@ def test_results_are_found_in_a_checkout_and_in_an_installed_package(tmp_path, m
 
 # ---- shape of the code -----------------------------------------------------------------------
 
-RANK = {"_compat": 0, "paths": 0, "profile": 0, "figure": 0, "perceptual": 1, "metrics": 1,
+RANK = {"_compat": 0, "paths": 0, "profile": 0, "paper": 0, "figure": 0, "perceptual": 1, "metrics": 1,
         "worlds": 1, "tokenizers": 2, "tasks": 3, "llama": 4, "model": 5, "mle": 6, "lora": 6,
         "grpo": 7, "planning": 8, "policy_evaluation": 8, "experiments": 9, "show": 10,
         "drawing": 10, "checks": 11, "interop": 11, "__init__": 12, "__main__": 12}
@@ -203,7 +203,7 @@ def imported(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", PACKAGE, ids=lambda p: str(p.relative_to(ROOT)))
 def test_data_flows_one_way(path):
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    rank = rank_of(module) if path.parent.name != "rlvr_lite" or path.stem != "__init__" else 12
+    rank = rank_of(module.removesuffix(".__init__"))
     assert rank < 99, f"{module}: give it a place in the order (RANK in this test)"
     wrong = [name for name in imported(path) if rank_of(name) > rank]
     assert not wrong, f"{module} imports rightwards: {wrong}"
@@ -213,7 +213,7 @@ def test_data_flows_one_way(path):
 def test_files_and_functions_stay_readable(path):
     text = path.read_text("utf-8")
     tree = ast.parse(text)
-    assert ast.get_docstring(tree), f"{path.name}: say first what this file is"
+    assert ast.get_docstring(tree) or not tree.body, f"{path.name}: say first what this file is"
     if path.stem in ALGORITHMS:
         assert text.count("\n") <= 350, f"{path.name}: an algorithm fits on 350 lines"
         if path.stem != "llama":
@@ -385,8 +385,7 @@ def test_numbers_on_pages_come_from_results(path):
         bare = GENERATED.sub("", line)
         if path.name == "glossary.md":
             continue
-        bare = re.sub(r"\b(?:Python|arXiv|CC BY|version|MIT|section|eq\.)[ :]*[\d., and]+(?:\d)",
-                      "", bare)
+        bare = re.sub(r"\b(?:Python|arXiv|CC BY|section|eq\.)[ :]*\d[\d., and or]*", "", bare)
         table = bare.lstrip().startswith("|") and re.search(r"\d", bare)
         if MEASURED.search(bare) or table:
             wrong.append(f"{path.name}:{number}: {line.strip()[:90]}")

@@ -2,7 +2,7 @@
 
     python tools/build_notebooks.py            execute what changed, write notebooks/*.ipynb
     python tools/build_notebooks.py 05 06      only these chapters
-    python tools/build_notebooks.py --book     execute into build/executed, change no committed file
+    python tools/build_notebooks.py --book     execute into build/executed, commit nothing
     python tools/build_notebooks.py --check    sources and committed notebooks must agree
     python tools/build_notebooks.py --refill   renew badges and set-up cells, execute nothing
     python tools/build_notebooks.py --force    execute even where no input changed
@@ -194,8 +194,8 @@ def tidy(name: str, book) -> None:
         kept = []
         for output in cell.outputs:
             if output.output_type == "stream" and output.name == "stderr":
-                raise NotebookError(f"{name}: cell {number} writes to stderr, which readers see as "
-                                    f"a red box; remove its cause:\n{output.text[:2000]}")
+                raise NotebookError(f"{name}: cell {number} writes to stderr, which readers see "
+                                    f"as a red box; remove its cause:\n{output.text[:2000]}")
             if "metadata" in output:
                 alts = {"image/png": {"alt": output.metadata["image/png"]["alt"]}} \
                     if "alt" in output.metadata.get("image/png", {}) else {}
