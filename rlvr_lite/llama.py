@@ -18,6 +18,32 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def pad(rows: list[list[int]], pad_id: int = 0, side: str = "left") -> tuple[Tensor, Tensor]:
+    """Rows of different length as one rectangle.
+
+    Returns:
+        ids (B, T) long, and mask (B, T) bool, True where a real token stands.
+
+    Raises:
+        ValueError: for a side other than "left" and "right".
+    """
+    if side not in ("left", "right"):
+        raise ValueError(f'side must be "left" or "right", got {side!r}')
+    longest = max((len(row) for row in rows), default=0)
+    gaps = [[pad_id] * (longest - len(row)) for row in rows]
+    filled = [g + list(r) if side == "left" else list(r) + g for r, g in zip(rows, gaps)]
+    lengths = torch.tensor([len(row) for row in rows]).view(-1, 1)
+    columns = torch.arange(longest)
+    mask = columns < lengths if side == "right" else columns >= longest - lengths
+    return torch.tensor(filled, dtype=torch.long).view(len(rows), longest), mask  # (B, T)
+
+
+def check_questions(questions: list[list[int]]) -> None:
+    """Raise ValueError where there is nothing to read."""
+    if not questions or not all(questions):
+        raise ValueError("every question needs at least one token, and there must be one question")
+
+
 @dataclass
 class Weights:
     """What the forward pass needs: LoRA and the gains of the norms folded into the matrices."""
