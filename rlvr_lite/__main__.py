@@ -1,0 +1,347 @@
+"""The command line: `python -m rlvr_lite train | evaluate | results | checkpoints`.
+
+What: one run of one method with progress and resume, the score of a saved model, the recorded
+results as tables (and whether they are consistent), the base models that ship with the package.
+Every command has `--help` with examples. Mistakes end with one line that says what to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import io
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+TRAIN = """examples:
+  python -m rlvr_lite train text_serial mle                  the base model, seed 0
+  python -m rlvr_lite train text_serial rlvr --seed 1        GRPO from the base of seed 1
+  python -m rlvr_lite train text_serial rlvr --set seconds=60 --folder runs/short
+
+A run that was stopped goes on where its last checkpoint is: repeat the command."""
+EVALUATE = """examples:
+  python -m rlvr_lite evaluate runs/text_serial/rlvr-0/model --study text_serial
+  python -m rlvr_lite evaluate runs/text_serial/base-0/model --study text_serial --split layouts"""
+RESULTS = """examples:
+  python -m rlvr_lite results                     names and titles
+  python -m rlvr_lite results text_serial         its table (--decoding, --subset, --metric)
+  python -m rlvr_lite results --verify            are all recorded files consistent?
+  python -m rlvr_lite results text_serial --run   run the experiment (hours), then record it"""
+CHECKPOINTS = """examples:
+  python -m rlvr_lite checkpoints --list          what ships with the package
+  python -m rlvr_lite checkpoints                 train every shipped base model again"""
+
+
+# ---- progress --------------------------------------------------------------------------------
+
+
+class Bar(io.TextIOBase):
+    """Standard output that shows the last log line of a training, with a bar if it can.
+
+    On a terminal the lines of a run replace each other; elsewhere they are kept as they are.
+    """
+
+    def __init__(self, out, steps: int | None = None):
+        self.out, self.steps, self.waiting = out, steps, ""
+
+    def write(self, text: str) -> int:
+        """Take text; whole lines are shown."""
+        *lines, self.waiting = (self.waiting + text).split("\n")
+        for line in lines:
+            self.show(line)
+        return len(text)
+
+    def show(self, line: str) -> None:
+        """One log line."""
+        step = re.search(r"\bstep\s+(\d+)(?:\s*/\s*(\d+))?", line)
+        if not self.out.isatty():
+            print(line, file=self.out, flush=True)
+            return
+        total = int(step[2]) if step and step[2] else self.steps
+        bar = draw(int(step[1]), total) if step and total else ""
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r\x1b[K{(bar + line)[:width]}", end="", file=self.out, flush=True)
+
+
+def draw(done: int, total: int, width: int = 20) -> str:
+    """A bar: `[####----]  50% `."""
+    share = min(1.0, done / total)
+    full = round(width * share)
+    return f"[{'#' * full}{'-' * (width - full)}] {share:4.0%} "
+
+
+@contextlib.contextmanager
+def progress(steps: int | None = None) -> Iterator[None]:
+    """Show the log of a training as progress."""
+    out = sys.stdout
+    with contextlib.redirect_stdout(Bar(out, steps)):
+        yield
+    if out.isatty():
+        print(file=out)
+
+
+# ---- commands --------------------------------------------------------------------------------
+
+
+def train(options: argparse.Namespace) -> None:
+    """One method with one seed; finished runs are left as they are."""
+    from rlvr_lite import experiments, experiments_text
+
+    study = experiments_text.changed_study(known_study(options.study), options.set)
+    if options.method not in experiments_text.METHODS:
+        raise ValueError(f"no method {options.method!r}; there are "
+                         f"{', '.join(experiments_text.METHODS)}")
+    path = experiments.run_path(Path(options.folder) / study.name, options.method, options.seed)
+    if path.is_file() and not options.force:
+        print(f"{path} is there already; --force runs it again")
+        return
+    path.unlink(missing_ok=True)
+    base = experiments_text.base_folder(study, options.seed, Path(options.folder)) / "model"
+    if options.method not in ("mle", "trivial") and not base.is_dir():
+        raise FileNotFoundError(
+            f"{options.method} starts from the base model of seed {options.seed}; train it first: "
+            f"python -m rlvr_lite train {study.name} mle --seed {options.seed} "
+            f"--folder {options.folder}")
+    with progress(study.base.steps if options.method == "mle" else None):
+        experiments_text.run_one(study, options.method, options.seed, options.folder)
+    run = json.loads(path.read_text())
+    for split, by_decoding in run["scores"].items():
+        line(split, {k: v for k, v in by_decoding["greedy"].items() if k == "exact"},
+             run["subsets"].get(split, {}))
+    print(path)
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Exact match of a saved model on one split."""
+    from rlvr_lite import experiments_text, model
+
+    study = experiments_text.STUDIES[known_study(options.study)]
+    splits = ("test", "validation", *experiments_text.EXTRA_SPLITS)
+    if options.split not in splits:
+        raise ValueError(f"no split {options.split!r}; there are {', '.join(splits)}")
+    if options.temperature < 0:
+        raise ValueError("--temperature must be 0 (greedy) or more")
+    items = experiments_text.data(study, options.split)[:options.items]
+    task = experiments_text.task_for(trace=not options.no_trace)
+    trained = model.load(options.model)
+    found = experiments_text.scores(trained, task, items, options.temperature, options.seed)
+    changed = [int(t.changed) for t in items]
+    line(options.split, found, {"changed": changed, "unchanged": [1 - c for c in changed]})
+
+
+def line(split: str, values: dict[str, list[float]], subsets: dict[str, list[int]]) -> None:
+    """Print a split's means, over all items and over each subset."""
+    for metric, row in values.items():
+        parts = [f"all {mean(row)}"]
+        for name, mask in subsets.items():
+            kept = [v for v, keep in zip(row, mask) if keep]
+            parts += [f"{name} {mean(kept)}"] if kept else []
+        print(f"{split:<14}{metric:<14}{'   '.join(parts)}   ({len(row)} items)")
+
+
+def mean(values: list[float]) -> str:
+    """Mean as a percentage."""
+    return f"{100 * sum(values) / len(values):5.1f} %"
+
+
+def known_study(name: str) -> str:
+    """The name, if there is such a study."""
+    from rlvr_lite import experiments_text
+
+    if name not in experiments_text.STUDIES:
+        raise ValueError(f"no study {name!r}; there are {', '.join(experiments_text.STUDIES)}")
+    return name
+
+
+def results(options: argparse.Namespace) -> None:
+    """Show, verify or make the recorded results."""
+    from rlvr_lite.paths import results_folder
+
+    if options.run:
+        from rlvr_lite import experiments_text
+
+        for name in options.names or list(experiments_text.STUDIES):
+            study = experiments_text.STUDIES[known_study(name)]
+            experiments_text.run_all(study, list(experiments_text.MAIN), options.seeds,
+                                     options.folder, options.jobs)
+            print(experiments_text.summarise(name, options.folder))
+        return
+    folder = results_folder()
+    records = {p.stem: json.loads(p.read_text("utf-8")) for p in sorted(folder.glob("*.json"))}
+    records = {k: v for k, v in records.items() if "rows" in v}
+    if unknown := set(options.names) - set(records):
+        raise ValueError(f"no result named {', '.join(sorted(unknown))}; "
+                         f"there are {', '.join(records) or 'none yet'}")
+    chosen = options.names or list(records)
+    if options.verify:
+        wrong = [f"{name}: {text}" for name in chosen for text in verify(records[name])]
+        print("\n".join(wrong) if wrong else f"{len(chosen)} result(s) are consistent")
+        if wrong:
+            raise SystemExit(1)
+    elif options.names:
+        for name in chosen:
+            show(records[name], options)
+    else:
+        for name in chosen:
+            print(f"{name:<28}{records[name]['title']}")
+
+
+def verify(record: dict) -> list[str]:
+    """What contradicts itself in a recorded result; empty where nothing does.
+
+    Args:
+        record: a result in the book's schema.
+
+    Returns:
+        One sentence per contradiction: means against their seeds, intervals against means,
+        differences against the rows that they compare.
+    """
+    keys, wrong, means = ("method", "decoding", "subset", "metric"), [], {}
+    seeds = max(1, len(record["provenance"]["seeds"]))  # no seeds: nothing was drawn
+    for row in record["rows"]:
+        name = tuple(row[k] for k in keys)
+        if name in means:
+            wrong.append(f"{name} stands there twice")
+        means[name] = row["mean"]
+        if abs(sum(row["per_seed"]) / len(row["per_seed"]) - row["mean"]) > 1e-5:
+            wrong.append(f"{name}: the mean is not the mean of its seeds")
+        if len(row["per_seed"]) != seeds:
+            wrong.append(f"{name}: {len(row['per_seed'])} values for {seeds} seeds")
+    for row in record["differences"]:
+        name = (row["a"], row["b"], *(row[k] for k in keys[1:]))
+        a = means.get((row["a"], *name[2:]))
+        b = means.get((row["b"], *name[2:]), means.get((row["b"], "greedy", *name[3:])))
+        if a is None or b is None:
+            wrong.append(f"{name}: compares a row that is not there")
+        elif abs(a - b - row["mean"]) > 1e-5:
+            wrong.append(f"{name}: is not the difference of its rows")
+    for row in [*record["rows"], *record["differences"]]:
+        if not row["low"] - 1e-6 <= row["mean"] <= row["high"] + 1e-6:
+            wrong.append(f"{[row.get(k) for k in ('a', 'b', *keys)]}: interval without its mean")
+    wrong += [f"provenance has no {k}" for k in ("date", "commit", "device", "versions")
+              if not record["provenance"].get(k)]
+    return wrong
+
+
+def show(record: dict, options: argparse.Namespace) -> None:
+    """Print the rows of a result as a table."""
+    rows = [r for r in record["rows"] if r["decoding"] in options.decoding
+            and (not options.subset or r["subset"] in options.subset)
+            and (not options.metric or r["metric"] in options.metric)]
+    made = record["provenance"]
+    print(f"\n{record['title']}\n({made['date']}, commit {made['commit']}, "
+          f"{len(made['seeds'])} seeds, 95 % intervals)\n")
+    print(f"{'method':<24}{'decoding':<10}{'subset':<24}{'metric':<12}{'mean':>8}  interval")
+    for r in rows:
+        print(f"{r['method']:<24}{r['decoding']:<10}{r['subset']:<24}{r['metric']:<12}"
+              f"{r['mean']:8.4f}  [{r['low']:.4f}, {r['high']:.4f}]")
+
+
+def checkpoints(options: argparse.Namespace) -> None:
+    """List or rebuild the base models that ship with the package."""
+    from rlvr_lite.paths import data_folder
+
+    shipped = data_folder() / "checkpoints"
+    if options.list:
+        files = sorted(shipped.rglob("*.safetensors"))
+        print("\n".join(describe(p, shipped) for p in files) or f"no checkpoint in {shipped}")
+        return
+    from rlvr_lite import experiments_text
+
+    rebuild = getattr(experiments_text, "make_checkpoints", None)
+    if rebuild is None:
+        raise FileNotFoundError("this version ships no checkpoints, so there is nothing to make")
+    with progress():
+        rebuild(shipped)
+    print("\n".join(describe(p, shipped) for p in sorted(shipped.rglob("*.safetensors"))))
+
+
+def describe(path: Path, folder: Path) -> str:
+    """Name, size and hash of a checkpoint."""
+    data = path.read_bytes()
+    name = path.relative_to(folder).as_posix()
+    return f"{name:<44}{len(data) / 1e6:6.2f} MB  sha256 {hashlib.sha256(data).hexdigest()[:12]}"
+
+
+# ---- arguments -------------------------------------------------------------------------------
+
+
+def seed(text: str) -> int:
+    """A seed: an integer from 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("a seed is 0 or more")
+    return value
+
+
+def count(text: str) -> int:
+    """A number of things: an integer from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(prog="python -m rlvr_lite", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(run: Callable, help: str, examples: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(run.__name__, help=help, description=help, epilog=examples,
+                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+        made.set_defaults(run_command=run)
+        return made
+
+    one = command(train, "train one method of a study with one seed", TRAIN)
+    one.add_argument("study", help="e.g. text_serial")
+    one.add_argument("method", help="e.g. mle, mle_continued, rlvr")
+    one.add_argument("--seed", type=seed, default=0)
+    one.add_argument("--folder", default="runs", help="where runs are kept (default: runs)")
+    one.add_argument("--set", nargs="+", default=[], metavar="NAME=NUMBER",
+                     help="other settings of the study, e.g. seconds=60")
+    one.add_argument("--force", action="store_true", help="run again what is finished")
+    score = command(evaluate, "score a saved model", EVALUATE)
+    score.add_argument("model", help="folder with config.json and model.safetensors")
+    score.add_argument("--study", default="text_serial")
+    score.add_argument("--split", default="test")
+    score.add_argument("--items", type=count, default=200, help="how many (default: 200)")
+    score.add_argument("--temperature", type=float, default=0.0, help="0 is greedy")
+    score.add_argument("--seed", type=seed, default=0)
+    score.add_argument("--no-trace", action="store_true", help="the model answers without a trace")
+    table = command(results, "show, verify or make the recorded results", RESULTS)
+    table.add_argument("names", nargs="*")
+    table.add_argument("--decoding", nargs="+", default=["greedy"])
+    table.add_argument("--subset", nargs="+", default=[])
+    table.add_argument("--metric", nargs="+", default=["exact"])
+    table.add_argument("--verify", action="store_true", help="look for contradictions")
+    table.add_argument("--run", action="store_true", help="run the experiments (hours)")
+    table.add_argument("--seeds", nargs="+", type=seed, default=[0, 1, 2])
+    table.add_argument("--folder", default="runs")
+    table.add_argument("--jobs", type=count, default=2, help="processes (default: 2)")
+    ship = command(checkpoints, "list or rebuild the base models that ship", CHECKPOINTS)
+    ship.add_argument("--list", action="store_true")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 1 (failed), 2 (mistake), 130 (stopped)."""
+    options = arguments().parse_args(argv)
+    try:
+        options.run_command(options)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

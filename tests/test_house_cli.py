@@ -1,0 +1,147 @@
+"""The command line: help with examples, clear errors, tables, contradictions, resume."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+
+import pytest
+
+from rlvr_lite import __main__ as cli
+
+
+def record() -> dict:
+    rows = [{"method": m, "decoding": "greedy", "subset": "changed", "metric": "exact",
+             "mean": v, "low": v - 0.1, "high": v + 0.1, "per_seed": [v - 0.05, v + 0.05],
+             "n": 10} for m, v in (("mle", 0.4), ("rlvr", 0.7))]
+    differences = [{"a": "rlvr", "b": "mle", "decoding": "greedy", "subset": "changed",
+                    "metric": "exact", "mean": 0.3, "low": 0.2, "high": 0.4}]
+    return {"experiment": "text_x", "claim": None, "title": "A study", "rows": rows,
+            "differences": differences, "cost": [], "paper": {},
+            "provenance": {"date": "2026-01-01", "commit": "abc", "device": "cpu",
+                           "seeds": [0, 1], "versions": {"torch": "2"}}}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "text_x.json").write_text(json.dumps(record()))
+    (tmp_path / "notebook_times.json").write_text('{"00_tour": 5}')
+    monkeypatch.setattr("rlvr_lite.paths.results_folder", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "results", "checkpoints"])
+def test_help_has_examples(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"python -m rlvr_lite {command}" in capsys.readouterr().out.split("examples:")[1]
+
+
+@pytest.mark.parametrize("words, message", [
+    (["train", "nonsense", "mle"], "no study 'nonsense'"),
+    (["train", "text_serial", "magic"], "no method 'magic'"),
+    (["train", "text_serial", "rlvr", "--folder", "FOLDER"], "train it first"),
+    (["train", "text_serial", "mle", "--set", "speed=3"], "speed=3"),
+    (["evaluate", "FOLDER/none"], "none"),
+    (["evaluate", "FOLDER", "--split", "moon"], "no split 'moon'"),
+    (["evaluate", "FOLDER", "--temperature", "-1"], "--temperature"),
+    (["results", "text_moon"], "no result named text_moon"),
+])
+def test_mistakes_end_with_one_line_that_helps(words, message, folder, tmp_path, capsys):
+    status = cli.main([w.replace("FOLDER", str(tmp_path)) for w in words])
+    err = capsys.readouterr().err
+    assert status == 2 and err.startswith("error: ") and message in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("words", [["train", "a", "b", "--seed", "-1"], ["fly"], [],
+                                   ["evaluate", "x", "--items", "0"],
+                                   ["train", "a", "b", "--seed", "one"]])
+def test_bad_values_are_refused(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    assert stop.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+def test_results_are_listed_and_shown(folder, capsys):
+    assert cli.main(["results"]) == 0
+    assert capsys.readouterr().out.split() == ["text_x", "A", "study"]
+    assert cli.main(["results", "text_x"]) == 0
+    text = capsys.readouterr().out
+    assert "rlvr" in text and "0.7000" in text and "commit abc" in text
+
+
+def test_a_consistent_record_passes(folder, capsys):
+    assert cli.main(["results", "--verify"]) == 0
+    assert "1 result(s) are consistent" in capsys.readouterr().out
+
+
+def change(path: str, value) -> dict:
+    wrong = copy.deepcopy(record())
+    place, keys = wrong, path.split("/")
+    for key in keys[:-1]:
+        place = place[int(key) if key.isdigit() else key]
+    place[keys[-1]] = value
+    return wrong
+
+
+@pytest.mark.parametrize("path, value, words", [
+    ("rows/0/mean", 0.45, "not the mean of its seeds"),
+    ("rows/1/low", 0.9, "interval without its mean"),
+    ("rows/1/method", "mle", "stands there twice"),
+    ("rows/0/per_seed", [0.4], "1 values for 2 seeds"),
+    ("differences/0/mean", 0.25, "not the difference of its rows"),
+    ("differences/0/b", "trivial", "compares a row that is not there"),
+    ("provenance/commit", "", "no commit"),
+])
+def test_contradictions_are_found(path, value, words):
+    assert cli.verify(record()) == []
+    assert any(words in text for text in cli.verify(change(path, value)))
+
+
+def test_verify_fails_the_command(folder, capsys):
+    (folder / "text_x.json").write_text(json.dumps(change("rows/0/mean", 0.45)))
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["results", "--verify"])
+    assert stop.value.code == 1
+
+
+def test_recorded_results_of_the_book_are_consistent(capsys):
+    assert cli.main(["results", "--verify"]) == 0, capsys.readouterr().out
+
+
+def test_progress_on_a_terminal_and_in_a_log():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen, log = Terminal(), io.StringIO()
+    for out in (screen, log):
+        print("step 50/100 loss 1.2", file=cli.Bar(out))
+    assert "[##########----------]  50% step 50/100" in screen.getvalue()
+    assert log.getvalue() == "step 50/100 loss 1.2\n"
+
+
+def test_a_finished_run_is_kept_and_an_interruption_is_explained(tmp_path, monkeypatch, capsys):
+    from rlvr_lite import experiments, experiments_text
+
+    path = experiments.run_path(tmp_path / "text_serial", "mle", 0)
+    calls = []
+
+    def run_one(study, method, seed, folder):
+        calls.append(method)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        experiments.save_run(experiments.Run("mle", 0, {"test": {"greedy": {"exact": [1, 0]}}},
+                                             {"test": {"changed": [1, 0]}}), path.parent)
+
+    monkeypatch.setattr(experiments_text, "run_one", run_one)
+    words = ["train", "text_serial", "mle", "--folder", str(tmp_path)]
+    assert cli.main(words) == 130
+    assert "same command goes on" in capsys.readouterr().err
+    assert cli.main(words) == 0
+    assert "changed 100.0 %" in capsys.readouterr().out
+    assert cli.main(words) == 0 and len(calls) == 2
+    assert "there already" in capsys.readouterr().out
