@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from rlvr_lite import lora
-from rlvr_lite.mle import load_state, save_state
+from rlvr_lite.mle import load_state, save_state, set_weights
 from rlvr_lite.model import Rollouts, logp, sample
 
 CHOICES = {"loss": ("token", "sequence", "dr_grpo"), "scale": ("std", "none"),
@@ -186,11 +186,11 @@ def train_grpo(model, task, transitions: list, config: GRPOConfig,
             off; plain: a copy made now, so hand over the start model when you resume).
 
     Returns:
-        One row per step: {"step", "reward", the mean of every part of the reward, "live" (share
-        of groups that carry a gradient), "kl" (None where it was not measured), "entropy" (nats
-        per token, estimated from the rollouts), "clip_fraction", "length", "samples", "tokens",
-        "cpu_seconds", "sample_s", "reward_s", "update_s", and validated numbers}. Row 0 is the
-        validation of the start model.
+        One row per step: {"step", mean "reward" and its parts, "live" (share of groups that
+        carry a gradient), "kl" (None where not measured), "entropy" (nats per token, estimated
+        from the rollouts), "clip_fraction", "length", "samples", "tokens", "cpu_seconds",
+        "sample_s", "reward_s", "update_s", and validated numbers}; row 0 is the start model's
+        validation, if there is one.
 
     Raises:
         ValueError: no transitions, or a checkpoint of a run with other settings.
@@ -201,13 +201,11 @@ def train_grpo(model, task, transitions: list, config: GRPOConfig,
     if run.step == 0 and validate and not run.history:
         run.history.append({"step": 0, "samples": 0, "cpu_seconds": 0.0} | validate(model))
         _report(run.history[-1], log)
-    while run.step < config.steps:
-        spent = budget_cpu_seconds is not None and run.seconds >= budget_cpu_seconds
-        if spent:
-            break
+    budget = float("inf") if budget_cpu_seconds is None else budget_cpu_seconds
+    while run.step < config.steps and run.seconds < budget:
         row = run.one_step(transitions, (run.step + 1) % validate_every == 0)
-        if run.step % validate_every == 0 or run.step == config.steps or (
-                budget_cpu_seconds is not None and run.seconds >= budget_cpu_seconds):
+        last = run.step == config.steps or run.seconds >= budget
+        if last or run.step % validate_every == 0:
             row |= validate(model) if validate else {}
             _report(row, log)
             run.save()
@@ -216,9 +214,8 @@ def train_grpo(model, task, transitions: list, config: GRPOConfig,
 
 def _report(row: dict, log) -> None:
     if log:
-        hidden = ("cpu_seconds", "sample_s", "reward_s", "update_s")
         log(" | ".join(f"{k} {v:.4g}" for k, v in row.items()
-                       if k not in hidden and v is not None))
+                       if not k.endswith(("_s", "_seconds")) and v is not None))
 
 
 class _Run:
@@ -232,7 +229,7 @@ class _Run:
             reference = copy.deepcopy(model).requires_grad_(False)
         self.reference = reference
         self.optimizer = torch.optim.AdamW(
-            self.trained.values(), lr=config.lr, weight_decay=config.weight_decay)
+            self.trained.values(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
         self.generator = torch.Generator(model.device).manual_seed(config.seed)
         self.step, self.samples, self.seconds = 0, 0, 0.0
         self.history: list[dict] = []
@@ -278,31 +275,29 @@ class _Run:
 
     def update(self, questions, rollouts: Rollouts, advantage: Tensor, measure_kl: bool) -> dict:
         """The optimizer steps of one rollout batch; groups without any gradient are left out."""
-        config, group = self.config, self.config.group
+        config = self.config
         live = (advantage != 0).any(1)                                # (B,)
         found = {"live": live.float().mean().item(), "kl": None, "clip_fraction": 0.0}
         for chunk in torch.arange(len(questions)).tensor_split(config.minibatches):
             used = [i for i in chunk.tolist() if live[i] or config.beta > 0]
             if not used:
                 continue
-            rows = torch.tensor([i * group + g for i in chunk.tolist() for g in range(group)])
+            rows = self.rows_of(chunk.tolist())
             total = rollouts.mask[rows].sum().item() if config.loss == "token" else len(rows)
             loss, stats = self.loss([questions[i] for i in used], used, rollouts, advantage,
                                     total, measure_kl)
             self.descend(loss)
             share = len(chunk) / len(questions)
             found["clip_fraction"] += share * stats["clip_fraction"]
-            if "kl" in stats:
-                found["kl"] = (found["kl"] or 0.0) + share * stats["kl"]
+            found["kl"] = (found["kl"] or 0.0) + share * stats["kl"] if "kl" in stats else None
         return found
 
     def loss(self, questions, used: list[int], rollouts: Rollouts, advantage: Tensor,
              total: int, measure_kl: bool):
         """The loss over the groups `used`, divided by the size of the whole mini-batch."""
-        config, group = self.config, self.config.group
-        rows = torch.tensor([i * group + g for i in used for g in range(group)])
+        config, rows = self.config, self.rows_of(used)
         ids, mask, old = (z[rows] for z in (rollouts.ids, rollouts.mask, rollouts.logp_old))
-        now = logp(self.model, questions, ids, mask, group, config.temperature)  # (N, T)
+        now = logp(self.model, questions, ids, mask, config.group, config.temperature)  # (N, T)
         ref = None
         if config.beta > 0 or (measure_kl and (self.adapted or self.reference is not None)):
             with torch.no_grad():
@@ -310,16 +305,19 @@ class _Run:
         return grpo_loss(now, old, advantage[used].flatten(), mask, ref, config.clip,
                          config.beta, config.loss, self.task.max_new, total)
 
+    def rows_of(self, questions: list[int]) -> Tensor:
+        group = torch.arange(self.config.group)
+        return (torch.tensor(questions)[:, None] * len(group) + group).flatten()
+
     def reference_logp(self, questions, ids: Tensor, mask: Tensor) -> Tensor:
-        other = self.reference if self.reference is not None else self.model
-        switch = lora.reference(other) if self.reference is None else nullcontext()
-        with switch:
-            return logp(other, questions, ids, mask, self.config.group, self.config.temperature)
+        own = self.reference is None  # the adapter switched off
+        with lora.reference(self.model) if own else nullcontext(self.reference) as start:
+            return logp(start, questions, ids, mask, self.config.group, self.config.temperature)
 
     def descend(self, loss: Tensor) -> None:
-        if self.config.schedule == "linear":
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.config.lr * (1 - self.step / self.config.steps)
+        linear = self.config.schedule == "linear"
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * (1 - linear * self.step / self.config.steps)
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.trained.values(), self.config.grad_clip)
@@ -340,19 +338,14 @@ class _Run:
         self.history = state["history"]
         self.generator.set_state(state["generator"].cpu())
         self.optimizer.load_state_dict(state["optimizer"])
-        with torch.no_grad():
-            for name, weight in state["weights"].items():
-                self.trained[name].copy_(weight)
+        set_weights(self.trained, state["weights"])
 
 
 def draw(items: list, count: int, seed: int, step: int) -> list:
     """The items of rollout batch `step`: every item once per epoch, in an order per epoch."""
-    order: dict[int, list[int]] = {}
-    found = []
-    for place in range(step * count, (step + 1) * count):
-        epoch = place // len(items)
-        if epoch not in order:
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-            order[epoch] = torch.randperm(len(items), generator=generator).tolist()
-        found.append(items[order[epoch][place % len(items)]])
-    return found
+    places = range(step * count, (step + 1) * count)
+    order = {}
+    for epoch in {place // len(items) for place in places}:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+        order[epoch] = torch.randperm(len(items), generator=generator).tolist()
+    return [items[order[place // len(items)][place % len(items)]] for place in places]

@@ -56,6 +56,7 @@ class Weights:
     heads: int
     kv_heads: int
     eps: float
+    padding: int | None                                     # a token that is never learned
 
 
 def _matrix(linear) -> Tensor:
@@ -101,7 +102,7 @@ def weights(model, positions: int) -> Weights:
     sign[: len(sign) // 2] = -1.0
     return Weights(embed, layers, _matrix(llama.lm_head) * llama.model.norm.weight, cos[0],
                    sin[0] * sign, config.num_attention_heads, config.num_key_value_heads,
-                   config.rms_norm_eps)
+                   config.rms_norm_eps, llama.model.embed_tokens.padding_idx)
 
 
 def run(w: Weights, ids: Tensor, where: Tensor, attend) -> Tensor:
@@ -112,7 +113,7 @@ def run(w: Weights, ids: Tensor, where: Tensor, attend) -> Tensor:
     """
     cos, sin = w.cos[where].unsqueeze(2), w.sin[where].unsqueeze(2)  # (N, T, 1, d)
     d, both = cos.shape[-1], w.heads + w.kv_heads
-    x = F.embedding(ids, w.embed)                                    # (N, T, D)
+    x = F.embedding(ids, w.embed, w.padding)                         # (N, T, D)
     shape = x.shape[-1:]
     for i, (qkv, out, gate_up, down) in enumerate(w.layers):
         heads = F.linear(F.rms_norm(x, shape, eps=w.eps), qkv).unflatten(-1, (-1, d))

@@ -157,7 +157,7 @@ class _Run:
         self.path = Path(folder) / "mle_state.pt" if folder is not None else None
         self.trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.AdamW(
-            self.trained.values(), lr=config.lr, weight_decay=config.weight_decay)
+            self.trained.values(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
         self.step, self.seconds, self.stale = 0, 0.0, 0
         self.history: list[dict] = []
         self.best_value, self.best_weights = -math.inf, None
@@ -202,9 +202,7 @@ class _Run:
 
     def finish(self) -> None:
         if self.best_weights is not None:
-            with torch.no_grad():
-                for name, weight in self.best_weights.items():
-                    self.trained[name].copy_(weight)
+            set_weights(self.trained, self.best_weights)
 
     def save(self) -> None:
         if self.path is None:
@@ -221,9 +219,14 @@ class _Run:
         self.history, self.best_value = state["history"], state["best_value"]
         self.best_weights = state["best_weights"]
         self.optimizer.load_state_dict(state["optimizer"])
-        with torch.no_grad():
-            for name, weight in state["weights"].items():
-                self.trained[name].copy_(weight)
+        set_weights(self.trained, state["weights"])
+
+
+@torch.no_grad()
+def set_weights(parameters: dict[str, Tensor], values: dict[str, Tensor]) -> None:
+    """Copy values into parameters, by name."""
+    for name, value in values.items():
+        parameters[name].copy_(value)
 
 
 def save_state(state: dict, path: Path) -> None:

@@ -51,7 +51,7 @@ def build(vocab_size: int, width: int = 64, layers: int = 3, heads: int = 4, hid
         vocab_size=vocab_size, hidden_size=width, intermediate_size=hidden,
         num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=heads,
         max_position_embeddings=max_tokens, tie_word_embeddings=True,
-        initializer_range=width ** -0.5, pad_token_id=0, eos_token_id=1, bos_token_id=None)
+        initializer_range=width ** -0.5, pad_token_id=None, eos_token_id=1, bos_token_id=None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LlamaForCausalLM(config).eval()
@@ -118,8 +118,8 @@ def logp(model, question_ids, answer_ids: Tensor, answer_mask: Tensor, group: in
     questions = _rows(question_ids)
     check_questions(questions)
     if answer_ids.shape != answer_mask.shape or len(answer_ids) != len(questions) * group:
-        raise ValueError(f"{len(questions)} questions x group {group} need as many answer rows "
-                         f"and masks; got {tuple(answer_ids.shape)} and {tuple(answer_mask.shape)}")
+        raise ValueError(f"{len(questions)} questions x group {group} need as many rows of ids "
+                         f"and mask; got {tuple(answer_ids.shape)}, {tuple(answer_mask.shape)}")
     if temperature <= 0:
         raise ValueError(f"temperature must be above 0, got {temperature}")
     device = model.device
@@ -129,7 +129,7 @@ def logp(model, question_ids, answer_ids: Tensor, answer_mask: Tensor, group: in
     hidden = before(w, questions, ids, group)[mask]                  # (M, D), M scored tokens
     logits = F.linear(hidden, w.head) / temperature                  # (M, V)
     chosen = logits.log_softmax(-1).gather(1, ids[mask][:, None])[:, 0]
-    return torch.zeros(ids.shape, device=device).masked_scatter(mask, chosen)  # (B*G, T)
+    return chosen.new_zeros(ids.shape).masked_scatter(mask, chosen)  # (B*G, T)
 
 
 def _before_plain(w: Weights, questions, ids: Tensor, group: int) -> Tensor:

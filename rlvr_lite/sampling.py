@@ -107,10 +107,11 @@ def sample(model, questions: list[list[int]], group: int = 1, max_new: int = 64,
     device, rows = model.device, len(questions) * group
     table = _given_table(given, rows, group, max_new, device)
     forced = (table >= 0).all(0).tolist()    # positions where no row chooses
-    uniform = torch.rand(max_new, rows, generator=generator, device=device) * (1 - 1e-6)
-    ids = torch.full((rows, max_new), pad_id, device=device)
-    logp_old = torch.zeros(rows, max_new, device=device)
     w = weights(model, max(map(len, questions)) + max_new)
+    like = {"device": device, "dtype": w.embed.dtype}
+    uniform = torch.rand(max_new, rows, generator=generator, **like) * (1 - 1e-6)
+    logp_old = torch.zeros(rows, max_new, **like)
+    ids = torch.full((rows, max_new), pad_id, device=device)
     writer, t = _Writer(w, questions, group, max_new, device), 0
     while t < max_new and len(writer.rows):
         width, rows = 1, writer.rows.flatten()                        # (b*g,)
@@ -144,7 +145,7 @@ class _Writer:
         self.rows = torch.arange(b * group, device=device).view(b, group)
         self.alive = torch.ones_like(self.rows, dtype=torch.bool)
         self.lengths = lengths[:, None]                               # (B, 1)
-        self.unreal = torch.zeros(real.shape, device=device).masked_fill(~real, -torch.inf)
+        self.unreal = last.new_zeros(real.shape).masked_fill(~real, -torch.inf)
         self.unreal = self.unreal[:, None, None]                      # (B, 1, 1, P)
         size = (b, w.heads, group, max_new, w.cos.shape[-1])          # own keys and values
         self.prompt = [(k.mT.contiguous(), v.contiguous()) for k, v in self.prompt]

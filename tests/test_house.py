@@ -19,7 +19,7 @@ from rlvr_lite import _compat, figure, paths, profile
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = sorted(p for p in (ROOT / "rlvr_lite").rglob("*.py"))
-ALGORITHMS = ("model", "mle", "lora", "grpo", "llama")
+ALGORITHMS = ("model", "mle", "lora", "grpo", "llama", "sampling")
 
 
 def tracked() -> list[Path]:
@@ -176,7 +176,7 @@ def test_results_are_found_in_a_checkout_and_in_an_installed_package(tmp_path, m
 # ---- shape of the code -----------------------------------------------------------------------
 
 RANK = {"_compat": 0, "paths": 0, "profile": 0, "paper": 0, "figure": 0, "perceptual": 1, "metrics": 1,
-        "worlds": 1, "tokenizers": 2, "tasks": 3, "llama": 4, "model": 5, "mle": 6, "lora": 6,
+        "worlds": 1, "tokenizers": 2, "tasks": 3, "llama": 4, "sampling": 4, "model": 5, "sampling": 5, "mle": 6, "lora": 6,
         "grpo": 7, "planning": 8, "policy_evaluation": 8, "experiments": 9, "show": 10,
         "drawing": 10, "checks": 11, "interop": 11, "__init__": 12, "__main__": 12}
 
