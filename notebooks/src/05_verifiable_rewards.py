@@ -1,0 +1,739 @@
+# %% [markdown]
+# # Verifiable rewards
+#
+# {{badge}}
+#
+# *Runs in {{minutes}} on one CPU core.*
+#
+# **You will** turn a metric into a reward, judge predicted states all or
+# nothing and with partial credit, find the holes in two published rewards,
+# let a small policy exploit them, and see what likelihood cannot express.
+#
+# **You need** the states of chapter 1. No model is trained here.
+
+# %% tags=["setup"]
+{{setup}}
+
+# %% [markdown]
+# ## A metric becomes a reward
+#
+# A world model writes tokens, but nobody wants tokens. We want the next state
+# to be right. So we decode what the model wrote to a predicted state
+# $\hat s'$, and compare it with the true next state $s'$ by the metric $D$
+# that we would report anyway. The only thing left is the sign, because some
+# metrics are better when they are high and some when they are low:
+#
+# $$ R = \operatorname{sign}(D)\, D(\hat s', s'), \tag{5.1} $$
+#
+# with $\operatorname{sign}(D) = -1$ if lower is better, and $+1$ otherwise.
+#
+# Such a reward is called **verifiable**. A rule computes it from recorded
+# data. Nobody's opinion is asked, and no reward model has to be trained.
+
+# %% tags=["nbval-check-output"]
+def to_reward(value, lower_is_better=False):
+    return -value if lower_is_better else value
+
+
+for metric, low, good, bad in (("exact match", False, 1.0, 0.0),
+                               ("F1 of page changes", False, 0.9, 0.4),
+                               ("image distance", True, 0.05, 0.30)):
+    r = to_reward(good, low), to_reward(bad, low)
+    print(f"{metric:19} good {r[0]:+.2f}   bad {r[1]:+.2f}")
+
+# %% [markdown]
+# Three properties decide whether a reward is any use, and this chapter looks
+# at each of them.
+#
+# 1. It is **aligned**: what scores high is what we want, for *every* answer a
+#    model could write, and not only for the answers we had in mind.
+# 2. It is **reachable**: the true answer gets the full score.
+# 3. It has **spread**: different answers to one question score differently.
+#    The next chapter learns from differences within a group of answers, and
+#    where all of them score the same there is nothing to learn.
+
+# %% [markdown]
+# ## An answer is a difference
+#
+# The paper's text-game model does not write the next state. It writes what is
+# *different*: which objects are modified (written in full), which are removed,
+# and the score if it changes. Here is a kitchen with a pot on the stove. Ice
+# lies in the pot. One tick later the pot is warmer, and the ice has become
+# water: one object changes, one vanishes, one is new.
+
+# %%
+def thing(uuid, name, inside=(), **properties):
+    return {"name": name, "uuid": uuid, "type": name.title(),
+            "properties": properties, "contains": list(inside)}
+
+
+points = {"score": 0, "gameOver": False, "gameWon": False}
+stove = thing(1, "stove", ["pot"], isOn=True)
+pot, ice = thing(2, "pot", ["ice"], temperature=20), thing(3, "ice", size=1)
+state = ([stove, pot, ice], points)
+
+warm_pot = thing(2, "pot", ["water"], temperature=30)
+water = thing(4, "water", temperature=2)
+melted = ([stove, warm_pot, water], points)
+
+# %% [markdown]
+# A state is a pair: a list of objects and the score. This function of the
+# package writes the difference. Objects are known by their `uuid`, and what
+# is equal is not mentioned.
+
+# %% tags=["package-copy"]
+from rlvr_lite.tasks.state_difference import Answer, State, same_object
+
+
+def difference(state: State, next_state: State) -> Answer:
+    objects, score = state
+    next_objects, next_score = next_state
+    before = {o["uuid"]: o for o in objects}
+    modified = []
+    for new in next_objects:
+        old = before.pop(new["uuid"], None)
+        if old is not new and (old is None or not same_object(old, new)):
+            modified.append(new)
+    return {"modified": modified, "removed": list(before),
+            "score": {} if score == next_score else next_score}
+
+
+# %% tags=["nbval-check-output"]
+gold = difference(state, melted)
+print("modified:", *(f"\n  {o}" for o in gold["modified"]))
+print("removed :", gold["removed"])
+print("score   :", gold["score"])
+
+# %% [markdown]
+# ## Reading what a model wrote
+#
+# A language model surrounds its answer with thoughts, fences and apologies.
+# The extractor looks for the last "The final answer is:", then for a fenced
+# JSON block, and else reads the whole text. Python's `True` and a missing
+# brace are forgiven. What has no `modified` and `removed` is no answer.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.tasks.state_difference import extract
+
+texts = (
+    'Ice melts. The final answer is: {"modified": [], "removed": [3]}',
+    "The final answer is: {'modified': [{'uuid': 1, 'isOn': True}], "
+    "'removed': []",
+    'First {"removed": [1]}?\n```json\n{"modified": [], "removed": [2]}\n```',
+    'The state is {"temperature": 30}.',
+    "Nothing happens.",
+)
+for text in texts:
+    print(extract(text))
+
+# %% [markdown]
+# The extractor is part of the reward. If it is too tolerant, a model may learn
+# to write several answers and leave the choice to you. If it is too severe,
+# good answers earn nothing and the model learns to be brief rather than right.
+
+# %% [markdown]
+# ## From the answer back to a state
+#
+# Now the difference is applied to the current state. The package does this in
+# two ways. `official` behaves exactly as the code that was released with the
+# paper, and `strict` is ours. On the melting ice they disagree.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.tasks.state_difference import recover, same_state
+
+for mode in ("official", "strict"):
+    predicted = recover(state, gold, mode)
+    names = [o["name"] for o in predicted[0]]
+    print(f"{mode:8} {names}  right: {same_state(predicted, melted)}")
+
+# %% [markdown]
+# The released code walks through the objects that exist and replaces or drops
+# them. An object that does not exist yet is never visited, so the water is
+# lost. The perfect answer does not lead to the true state. This reward is not
+# *reachable* where anything is created.
+
+# %% [markdown]
+# ## All or nothing
+#
+# The first reward of the paper asks whether everything is right, in all
+# objects $i$ with all their entries, and in the score:
+#
+# $$ R_\text{binary} = \mathbb{1}\,[\,\hat s' = s'\,]. \tag{5.2} $$
+#
+# It is aligned by construction (if the comparison is), and it is hard to
+# cheat. But it has little spread: an answer with nine right entries of ten
+# scores as badly as nonsense. A model that is never exactly right learns
+# nothing from it.
+
+# %% [markdown]
+# ## Partial credit
+#
+# The second reward of the paper gives partial credit. It counts entries: every
+# property of every object is one, and so is its `contains`. With $a$ the
+# share of right entries in objects, $b$ the share in the score, $e$ whether
+# all are right, and $c$ the share of right entries *among those that should
+# change*,
+#
+# $$ R_\text{task} = 0.09\,a + 0.01\,b + 0.2\,e + 1.0\,c, \tag{5.3} $$
+#
+# where the last term is absent if nothing should change. Most entries never
+# change, so $a$ is close to 1 for any answer, even for doing nothing. That is
+# why $a$ has a small weight and the changes have a large one.
+#
+# Let us judge four answers to a simpler step, in which only the pot gets warmer
+# and the stove goes out.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.tasks.state_rewards import reward
+
+hot, off = thing(2, "pot", ["ice"], temperature=30), thing(
+    1, "stove", ["pot"], isOn=False)
+after = ([off, hot, ice], points)
+shrunk = thing(3, "ice", size=0)
+answers = {"both changes": [hot, off], "one of two": [hot],
+           "one too many": [hot, off, shrunk], "nothing": []}
+print(f"{'answer':13} binary  task   a     c")
+for name, objects in answers.items():
+    answer = {"modified": objects, "removed": [], "score": {}}
+    binary = reward(state, answer, after, "binary")["reward"]
+    task = reward(state, answer, after, "task_specific")
+    print(f"{name:13} {binary:4.0f}  {task['reward']:6.3f} "
+          f"{task['item']:5.2f} {task['changed']:5.2f}")
+
+# %% [markdown]
+# The partial reward has spread: four answers, four scores. Look at the third
+# row, though. It changes something that should have stayed, and it still earns
+# far more than the answer that found one of two changes. We come back to this.
+
+# %% [markdown]
+# ## Five quirks of the released reward
+#
+# Code that computes a reward is never just the equation. We ran the released
+# scorer and found five places where it does something else than one would
+# think. Each row below is one of them: an answer, and what the two judges say.
+
+# %%
+def answer_of(removed=(), modified=(), score=True):
+    answer = {"modified": list(modified), "removed": list(removed)}
+    return answer | ({"score": {}} if score else {})
+
+
+eaten = ([stove, thing(2, "pot", [], temperature=20)], points)
+empty_pot, red_pot = eaten[0][1], thing(2, "pot", ["ice"], temperature=30,
+                                        colour="red")
+warm = ([stove, hot, ice], points)
+quirks = {
+    "perfect answer, new object": (gold, melted),
+    "forgotten removal": (answer_of([], [empty_pot]), eaten),
+    "invented property": (answer_of([], [red_pot]), warm),
+    "no score in the answer": (answer_of(score=False), state),
+    "exception: `contains` is null": (
+        answer_of([], [{**hot, "contains": None}]), warm),
+}
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite import show
+
+rows = []
+for name, (answer, truth) in quirks.items():
+    cells = [f"{reward(state, answer, truth, kind, mode)['reward']:.2f}"
+             for kind in ("binary", "task_specific")
+             for mode in ("official", "strict")]
+    rows.append([name, *cells])
+show.table(["answer", "binary, official", "binary, strict",
+            "task, official", "task, strict"], rows)
+
+# %% [markdown]
+# - **Created objects are dropped.** The perfect answer loses, so silence about
+#   new objects is as good as the truth.
+# - **A forgotten removal is free.** The judge looks up every *true* object
+#   among the predicted ones. An object too many is never looked at.
+# - **An invented property is free in one reward and fatal in the other.** The
+#   binary judge looks at true keys only. The partial one looks the invented key
+#   up in a table of true keys, fails, and catches the error as "reward 0".
+# - **A missing `score` costs everything**, although `"score": {}` means that
+#   nothing changed.
+# - **Every exception is a zero**, whoever is to blame. Here sorting `null`
+#   fails. `strict` also gives 0, but on purpose: it refuses a malformed answer.
+#
+# `strict` closes these holes. Both states must hold the same objects, keys and
+# values; creation works; what is not mentioned stays as it was.
+
+# %% [markdown]
+# ### How often does it matter?
+#
+# A quirk may be a curiosity. So we let both judges read answers to all
+# published test transitions {cite}`wang2024textsimulators`: the perfect
+# answer, and the perfect answer with one flaw, wherever the flaw can occur.
+# Our own test suite repeats these counts. The data are not part of this book
+# because they carry no licence; the numbers come from a recorded result.
+
+# %%
+from rlvr_lite.experiments import find, load_result
+
+judged = load_result("text_bytesized32_rewards")
+names = {"trivial": "do nothing", "gold": "perfect answer",
+         "created_object": "perfect, a new object",
+         "forgotten_removal": "forgotten removal",
+         "extra_property": "invented property", "no_score": "no score"}
+rows = []
+for method, label in names.items():
+    found = [find(judged, method, metric=f"{mode}_{kind}")
+             for kind in ("binary", "task_specific")
+             for mode in ("official", "strict")]
+    rows.append([label, found[0]["n"], *(f"{f['mean']:.4f}" for f in found)])
+show.table(["answer", "rows", "binary, official", "binary, strict",
+            "task, official", "task, strict"], rows,
+           "Mean reward on the published test split")
+
+# %% [markdown]
+# Two numbers deserve a second look. The perfect answer does not reach 1 under
+# the official binary reward: this is the ceiling for every model in the
+# paper's table. And doing nothing is worth more than half of all points,
+# because most transitions change nothing. Whatever you train, print this
+# baseline beside it, and report the changed transitions on their own.
+#
+# With the data at hand you can look at single rows:
+# `bytesized32.load_test()` in `rlvr_lite.worlds` reads a path, a cache or a
+# download, and tells you the ways out when it finds none of them.
+
+# %% [markdown]
+# ## Reward-hacking lab
+#
+# A model does not read our intentions. It is paid by the reward, and it will
+# find what the reward pays for. Let us watch this on a policy with just three
+# *habits*: does it write removals, does it write new objects, does it invent
+# properties? It answers two questions. In one the ice is taken out of the pot,
+# in the other water appears in the pot.
+
+# %%
+HABITS = ("writes removals", "writes new objects", "invents properties")
+pouring = ([stove, thing(2, "pot", ["ice", "water"], temperature=20),
+            ice, water], points)
+
+
+def answer_with(habits, truth):
+    removal, creation, invention = habits
+    answer = difference(state, truth)
+    known = {o["uuid"] for o in state[0]}
+    kept = [o for o in answer["modified"] if creation or o["uuid"] in known]
+    if invention:
+        kept = [{**o, "properties": {**o["properties"], "colour": "red"}}
+                for o in kept]
+    return answer | {"modified": kept,
+                     "removed": answer["removed"] if removal else []}
+
+
+def earn(habits, kind, mode):
+    return sum(reward(state, answer_with(habits, truth), truth, kind,
+                      mode)["reward"] for truth in (eaten, pouring)) / 2
+
+
+# %% [markdown]
+# ### First, look for holes
+#
+# Three habits make eight policies. We can simply try them all and ask: which
+# earn as much as the honest policy (write removals, write new objects, invent
+# nothing) without being honest? This is the cheapest test of a reward, and it
+# should come before any training run.
+
+# %% tags=["nbval-check-output"]
+from itertools import product
+
+honest = (True, True, False)
+for mode in ("official", "strict"):
+    for kind in ("binary", "task_specific"):
+        best = earn(honest, kind, mode)
+        holes = [h for h in product((True, False), repeat=3)
+                 if h != honest and earn(h, kind, mode) >= best - 1e-9]
+        print(f"{mode:8} {kind:13}: {len(holes)} dishonest policies earn "
+              "as much as the honest one")
+
+# %% [markdown]
+# ### Then, let a policy find them
+#
+# Now the policy learns. Each habit has a probability $\sigma(z_k)$ and starts at one
+# half. In every step the policy draws a group of habits, earns its rewards, and
+# moves towards what was better than the group's mean. This is the method of
+# the next chapter in ten lines. There is one more ingredient: everything that
+# is written costs a little, as length always does in practice.
+
+# %%
+import numpy as np
+
+
+def practise(kind, mode, steps=400, group=16, lr=0.5, price=0.02, seed=0):
+    rng, z, path = np.random.default_rng(seed), np.zeros(3), []
+    for _ in range(steps):
+        p = 1 / (1 + np.exp(-z))
+        path.append(p)
+        drawn = rng.random((group, 3)) < p                       # (G, 3)
+        r = np.array([earn(d, kind, mode) for d in drawn])
+        r = r - price * drawn.sum(1)                             # (G,)
+        advantage = (r - r.mean()) / (r.std() + 1e-6)
+        z = z + lr * (advantage[:, None] * (drawn - p)).mean(0)
+    return np.array(path)                                        # (S, 3)
+
+
+paths = {mode: practise("binary", mode) for mode in ("official", "strict")}
+
+# %%
+from matplotlib import pyplot as plt
+
+fig, axes = plt.subplots(1, 2, figsize=(6.6, 2.8), sharey=True)
+for axis, (mode, path) in zip(axes, paths.items()):
+    for k, (name, mark) in enumerate(zip(HABITS, "os^")):
+        axis.plot(path[:, k], label=name, marker=mark, markevery=80)
+    axis.set_title(f"binary, {mode}")
+    axis.set_xlabel("step")
+axes[0].set_ylabel("probability of the habit")
+axes[1].legend(frameon=False, fontsize=8)
+fig.tight_layout()
+show.show_png(fig, "Under the official reward all three habits fall to "
+              "zero: the policy stops writing removals and new objects. "
+              "Under the strict reward both rise to one, and only the "
+              "invented property dies out.")
+
+# %% tags=["nbval-check-output"]
+for mode, path in paths.items():
+    print(f"{mode:8}", *(f"{name}: {p:.1f}  "
+                         for name, p in zip(HABITS, path[-1])))
+
+# %% [markdown]
+# The official reward has taught the policy to stop mentioning objects that
+# vanish or appear. Nobody wanted that. The reward did not ask for it either;
+# it only failed to notice, and a small price for words did the rest. The
+# strict judge makes the same policy honest.
+
+# %% [markdown]
+# ### A reward for guessing
+#
+# The second hack needs no bug. Suppose the model is unsure whether a property
+# changes, and believes so with probability $p$. If it writes the change and
+# is right, the partial reward pays 1.3; if it keeps silent and is right, 0.3.
+# A mistake costs about the same in both cases. So the partial reward pays for
+# *guessing that something changes*, long before it is likely.
+
+# %%
+p = np.linspace(0, 1, 101)
+entries = 20
+wrong = 0.09 * (entries - 1) / entries + 0.01      # one entry is wrong
+lines = {"writes the change": (p, p * 1.3 + (1 - p) * wrong),
+         "keeps silent": (p, p * wrong + (1 - p) * 0.3)}
+fig = show.curves(lines, "probability p that the property changes",
+                  "expected task-specific reward")
+show.show_png(fig, "Two straight lines over the probability of a change. "
+              "Writing the change starts lower but rises steeply, and "
+              "overtakes silence at a probability of about 0.15.")
+
+# %% tags=["nbval-check-output"]
+ahead = lines["writes the change"][1] > lines["keeps silent"][1]
+print(f"task-specific: writing pays from p = {p[ahead][0]:.2f}")
+print(f"binary       : writing pays from p = {p[p >= 1 - p][0]:.2f}")
+
+# %% [markdown]
+# Is that a flaw? It depends on what you want. For a model that hardly ever
+# dares to change anything it is a useful push. For a model that edits too much
+# it is the wrong one, and the mix of changed and unchanged questions has to
+# push back. The paper mixes far fewer unchanged questions into the training
+# with this reward than with the binary one. What matters is that you *know*
+# the threshold of your reward. Exercise 3 asks for it.
+
+# %% [markdown]
+# ## Lists: the F1 of a web page
+#
+# A click on a web page makes some elements appear, some vanish, and changes
+# others. The answer is three lists. With $TP$ the number of predicted items that
+# also stand in the truth,
+#
+# $$ P = \frac{TP}{|\text{predicted}|}, \quad R = \frac{TP}{|\text{true}|},
+#    \quad F_1 = \frac{2PR}{P+R}. \tag{5.4} $$
+
+# %% tags=["package-copy"]
+def _scores(right: int, predicted: int, true: int) -> dict[str, float]:
+    precision = right / predicted if predicted else 0.0
+    recall = right / true if true else 0.0
+    both = precision + recall
+    value = 2 * precision * recall / both if both else 0.0
+    return {"reward": value, "f1": value, "precision": precision,
+            "recall": recall, "predicted": float(predicted),
+            "true": float(true)}
+
+
+# %% [markdown]
+# Again the released code has its own opinions. It collects the lines of each
+# section in a *set*, so a repeated line is free. And an empty section is
+# written as the word `None`, which counts as an item like any other. `strict`
+# counts repetitions and does not count `None`.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.tasks.web_f1 import f1, write
+
+truth = {"new": ["[7] link 'Cart (1)'"], "updated": ["[3] button 'Add'"]}
+right = write(truth)
+tried = {"right": right, "right, then: Done.": right + "\nDone.",
+         "last line 6 times": right + "\n[3] button 'Add'" * 5,
+         "None, None, None": write({})}
+print(f"{'answer':20} official  strict")
+for name, text in tried.items():
+    a, b = (f1(text, write(truth), m)["reward"] for m in ("official",
+                                                          "strict"))
+    print(f"{name:20} {a:8.3f} {b:7.3f}")
+
+# %% [markdown]
+# An answer that says nothing earns a third of the points, because one of the
+# three sections is truly empty. A friendly last line costs a seventh. And a
+# model that repeats its one sure item loses nothing under `official`, which is
+# exactly the kind of repetition that likelihood training is blamed for.
+
+# %% [markdown]
+# ## What likelihood cannot say
+#
+# So far rewards look like a source of trouble. Here is what only they can do.
+# Let a click produce two items: one that follows from the page, and one that
+# nobody can know, such as the first search result among sixty possible names.
+# Consider models that write the unknowable item with probability $w$, and
+# guess it uniformly. The likelihood of the recorded answer is
+#
+# $$ p(o \mid q) = w \cdot \tfrac{1}{60}, \tag{5.5} $$
+#
+# because every recorded answer *has* a second item. It is largest at $w = 1$:
+# maximum likelihood always writes. What would the metric like?
+
+# %% tags=["nbval-check-output"]
+N = 60
+write_it = (1 / N) * 1 + (1 - 1 / N) * 1 / 2   # both right, or one of two
+leave_it = 2 * 1 * 0.5 / (1 + 0.5)             # precision 1, recall 1/2
+print(f"expected F1: writes {write_it:.3f}, leaves it out {leave_it:.3f}")
+
+# %%
+w = np.linspace(0.02, 1, 50)
+fig, axes = plt.subplots(1, 2, figsize=(6.6, 2.6))
+axes[0].plot(w, np.log(w / N))
+axes[0].set_ylabel("log-likelihood (nats)")
+axes[1].plot(w, w * write_it + (1 - w) * leave_it)
+axes[1].set_ylabel("expected F1")
+for axis in axes:
+    axis.set_xlabel("w, how often it writes the unknowable")
+fig.tight_layout()
+show.show_png(fig, "Left, the log-likelihood rises with the probability w "
+              "of writing the unknowable item. Right, the expected F1 falls "
+              "with w. The two want opposite things.")
+
+# %% [markdown]
+# The two curves have opposite slopes. No amount of data or training time
+# changes that, because the recorded answers never show an omission. A reward
+# on whole answers can teach it: leave out what you cannot know. This is not
+# sharpening and not a trick of decoding. Greedy decoding of a perfectly
+# trained likelihood model still writes sixty-to-one guesses.
+#
+# Remember the direction of the argument. The metric has to *want* the silence.
+# If a user needs all items, even guessed ones, then F1 was the wrong metric,
+# and optimising it harder makes things worse.
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{exercise} Partial credit
+# :label: ex-05-task-specific
+#
+# *Goal: write equation 5.3 so that it is right in the corners · Difficulty: 1/5 · Minutes: 5*
+#
+# Write `task_specific(item, score, exact, right, total)`. `item` and `score`
+# are shares, `exact` is 0 or 1, and `right` of `total` entries that should
+# change are right. Remember what happens when nothing should change.
+# :::
+
+# %% tags=["exercise"]
+def task_specific(item, score, exact, right, total):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch05.task_specific(task_specific)
+
+# %% [markdown]
+# :::{solution} ex-05-task-specific
+# :class: dropdown
+#
+# ```python
+# def task_specific(item, score, exact, right, total):
+#     reward = 0.09 * item + 0.01 * score + 0.2 * exact
+#     if total > 0:
+#         reward += right / total
+#     return reward
+# ```
+# :::
+
+# %% [markdown]
+# :::{exercise} A judge without holes
+# :label: ex-05-strict-exact
+#
+# *Goal: compare two states so that nothing is free · Difficulty: 3/5 · Minutes: 15*
+#
+# Write `strict_exact(predicted, true)` for two lists of objects: 1 if they
+# describe the same world, else 0. The order of objects and the order inside
+# `contains` must not matter. Everything else must.
+# :::
+
+# %% tags=["exercise"]
+def strict_exact(predicted, true):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch05.strict_exact(strict_exact)
+
+# %% [markdown]
+# :::{solution} ex-05-strict-exact
+# :class: dropdown
+#
+# ```python
+# def strict_exact(predicted, true):
+#     def tidy(objects):
+#         return {o["uuid"]: {**o, "contains": sorted(o["contains"])}
+#                 for o in objects}
+#     return int(tidy(predicted) == tidy(true))
+# ```
+#
+# Building one dictionary per side compares both directions at once: an object
+# or a key too many on either side makes them unequal.
+# :::
+
+# %% [markdown]
+# :::{exercise} When does a guess pay?
+# :label: ex-05-edit-threshold
+#
+# *Goal: compute the threshold that a reward sets · Difficulty: 3/5 · Minutes: 15*
+#
+# A state has `n` entries in its objects and the score is right in any case.
+# At most one entry changes, with probability $p$. Write `edit_threshold(n)`:
+# the $p$ at which writing the change and keeping silent earn the same expected
+# official task-specific reward.
+# :::
+
+# %% tags=["exercise"]
+def edit_threshold(n):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch05.edit_threshold(edit_threshold)
+
+# %% [markdown]
+# :::{solution} ex-05-edit-threshold
+# :class: dropdown
+#
+# ```python
+# def edit_threshold(n):
+#     wrong = 0.09 * (n - 1) / n + 0.01  # one entry of n is wrong
+#     gain, cost = 1.3 - wrong, 0.3 - wrong
+#     return cost / (gain + cost)
+# ```
+#
+# For large states the threshold tends to one seventh.
+# :::
+
+# %% [markdown]
+# :::{exercise} F1 that sees repetition
+# :label: ex-05-multiset-f1
+#
+# *Goal: count multisets · Difficulty: 2/5 · Minutes: 10*
+#
+# Write `multiset_f1(predicted, true)` for two lists of strings. A true item
+# can be found once for each time that it stands in `true`. Two empty lists
+# are a perfect match.
+# :::
+
+# %% tags=["exercise"]
+def multiset_f1(predicted, true):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch05.multiset_f1(multiset_f1)
+
+# %% [markdown]
+# :::{solution} ex-05-multiset-f1
+# :class: dropdown
+#
+# ```python
+# def multiset_f1(predicted, true):
+#     if not predicted and not true:
+#         return 1.0
+#     left = list(true)
+#     hits = 0
+#     for item in predicted:
+#         if item in left:
+#             left.remove(item)
+#             hits += 1
+#     return 2 * hits / (len(predicted) + len(true))
+# ```
+# :::
+
+# %% [markdown]
+# :::{exercise} How sure must you be?
+# :label: ex-05-smallest-probability
+#
+# *Goal: find out when F1 rewards silence · Difficulty: 4/5 · Minutes: 15*
+#
+# You know `known` items for certain. The truth holds them and one more. Your
+# best guess for that one is right with probability $p$. Write
+# `smallest_probability(known)`: the $p$ from which writing the guess earns at
+# least the expected F1 of leaving it out.
+# :::
+
+# %% tags=["exercise"]
+def smallest_probability(known):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch05.smallest_probability(smallest_probability)
+
+# %% [markdown]
+# :::{solution} ex-05-smallest-probability
+# :class: dropdown
+#
+# ```python
+# def smallest_probability(known):
+#     silent = 2 * known / (2 * known + 1)
+#     # writing gives (known + p) / (known + 1)
+#     return silent * (known + 1) - known
+# ```
+#
+# The result is `known / (2 * known + 1)`: half of the F1 that silence earns.
+# That is a rule worth remembering: write an item if its probability is above
+# half of the F1 you expect without it.
+# :::
+
+# %% [markdown]
+# ## What to inspect
+#
+# | signal | healthy | if not |
+# |---|---|---|
+# | reward of the true answer | the maximum, on every row | the reward is not reachable: look for what it cannot express |
+# | reward of doing nothing | printed beside every model | accuracy may be mostly "do not edit" |
+# | reward of the true answer with one flaw | lower, for every flaw you can think of | a hole: the policy will find it |
+# | readable answers | nearly all, and not falling | the extractor is too severe, or the model has learned to break it |
+# | parts of the reward | each logged on its own | a rising sum can hide a falling part |
+# | spread within a group | some groups with different rewards | all equal: nothing to learn from this question |
+#
+# ## Pitfalls
+#
+# - Catching every exception as reward 0. The model is punished for bugs of the
+#   judge, and nobody reads the log.
+# - Comparing in one direction only. "Every true item is there" and "nothing
+#   else is there" are two statements.
+# - Testing a reward on good answers. Test it on bad ones, and on good ones with
+#   one flaw.
+# - Reporting the reward as the result. The weights of partial credit are a
+#   choice; report what a user wants to know.
+#
+# ## Further reading
+#
+# - RLVR-World {cite}`wu2025rlvrworld`, section 4.3 (equation 3: the metric as
+#   reward), section 5.1 (equation 4: the task-specific reward), section 5.2
+#   (equations 5 and 6: F1), appendix A.1 and A.2.
+# - ByteSized32 state prediction {cite}`wang2024textsimulators`, from which the
+#   answer format and the comparison come.

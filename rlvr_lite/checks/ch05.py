@@ -1,0 +1,247 @@
+"""Checks of chapter 5: partial credit, a strict judge, when a reward pays for guesses, F1."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+
+from rlvr_lite.checks.report import call, one_line
+
+SOLUTIONS = {
+    "task_specific": '''\
+def task_specific(item, score, exact, right, total):
+    reward = 0.09 * item + 0.01 * score + 0.2 * exact
+    if total > 0:
+        reward += right / total
+    return reward
+''',
+    "strict_exact": '''\
+def strict_exact(predicted, true):
+    def tidy(objects):
+        return {o["uuid"]: {**o, "contains": sorted(o["contains"])}
+                for o in objects}
+    return int(tidy(predicted) == tidy(true))
+''',
+    "edit_threshold": '''\
+def edit_threshold(n):
+    wrong = 0.09 * (n - 1) / n + 0.01  # one entry of n is wrong
+    gain, cost = 1.3 - wrong, 0.3 - wrong
+    return cost / (gain + cost)
+''',
+    "multiset_f1": '''\
+def multiset_f1(predicted, true):
+    if not predicted and not true:
+        return 1.0
+    left = list(true)
+    hits = 0
+    for item in predicted:
+        if item in left:
+            left.remove(item)
+            hits += 1
+    return 2 * hits / (len(predicted) + len(true))
+''',
+    "smallest_probability": '''\
+def smallest_probability(known):
+    silent = 2 * known / (2 * known + 1)
+    # writing gives (known + p) / (known + 1)
+    return silent * (known + 1) - known
+''',
+}
+
+WRONG = {
+    "task_specific": [
+        # the absent term counts as right
+        "def task_specific(item, score, exact, right, total):\n"
+        "    return (0.09 * item + 0.01 * score + 0.2 * exact\n"
+        "            + (right / total if total else 1.0))\n",
+        # the number of right changes instead of their share
+        "def task_specific(item, score, exact, right, total):\n"
+        "    return 0.09 * item + 0.01 * score + 0.2 * exact + right\n",
+        # the weights of objects and score exchanged
+        "def task_specific(item, score, exact, right, total):\n"
+        "    share = right / total if total else 0\n"
+        "    return 0.01 * item + 0.09 * score + 0.2 * exact + share\n",
+        # no share for being exact
+        "def task_specific(item, score, exact, right, total):\n"
+        "    share = right / total if total else 0\n"
+        "    return 0.09 * item + 0.01 * score + share\n",
+        # divides by zero where nothing changes
+        "def task_specific(item, score, exact, right, total):\n"
+        "    return 0.09 * item + 0.01 * score + 0.2 * exact + right / total\n",
+    ],
+    "strict_exact": [
+        # order counts
+        "def strict_exact(predicted, true):\n    return int(predicted == true)\n",
+        # walks the true objects only: extra objects are free
+        "def strict_exact(predicted, true):\n"
+        "    p = {o['uuid']: o for o in predicted}\n"
+        "    return int(all(o['uuid'] in p and p[o['uuid']]['properties'] == o['properties']\n"
+        "                   and sorted(p[o['uuid']]['contains']) == sorted(o['contains'])\n"
+        "                   for o in true))\n",
+        # walks the true properties only: extra properties are free
+        "def strict_exact(predicted, true):\n"
+        "    p, t = ({o['uuid']: o for o in z} for z in (predicted, true))\n"
+        "    return int(p.keys() == t.keys() and all(\n"
+        "        all(p[u]['properties'].get(k) == v for k, v in t[u]['properties'].items())\n"
+        "        and sorted(p[u]['contains']) == sorted(t[u]['contains']) for u in t))\n",
+        # contains as a set: two eggs are as good as one
+        "def strict_exact(predicted, true):\n"
+        "    tidy = lambda z: {o['uuid']: {**o, 'contains': set(o['contains'])} for o in z}\n"
+        "    return int(tidy(predicted) == tidy(true))\n",
+        # forgets contains
+        "def strict_exact(predicted, true):\n"
+        "    tidy = lambda z: {o['uuid']: o['properties'] for o in z}\n"
+        "    return int(tidy(predicted) == tidy(true))\n",
+        # only the number of objects
+        "def strict_exact(predicted, true):\n    return int(len(predicted) == len(true))\n",
+    ],
+    "edit_threshold": [
+        # the threshold of the binary reward
+        "def edit_threshold(n):\n    return 0.5\n",
+        # the limit for large n
+        "def edit_threshold(n):\n    return 0.2 / 1.4\n",
+        # what editing pays for certain
+        "def edit_threshold(n):\n    return 0.3 / 1.3\n",
+        # forgets the entry that a false alarm spoils
+        "def edit_threshold(n):\n"
+        "    wrong = 0.09 * (n - 1) / n + 0.01\n"
+        "    return 0.2 / (1.3 - wrong + 0.2)\n",
+        # gain and cost exchanged
+        "def edit_threshold(n):\n"
+        "    wrong = 0.09 * (n - 1) / n + 0.01\n"
+        "    return (1.3 - wrong) / (1.6 - 2 * wrong)\n",
+    ],
+    "multiset_f1": [
+        # sets: repetition is free
+        "def multiset_f1(predicted, true):\n"
+        "    if not predicted and not true:\n        return 1.0\n"
+        "    hits = len(set(predicted) & set(true))\n"
+        "    return 2 * hits / (len(set(predicted)) + len(set(true)))\n",
+        # every repetition is a hit
+        "def multiset_f1(predicted, true):\n"
+        "    if not predicted and not true:\n        return 1.0\n"
+        "    return 2 * sum(p in true for p in predicted) / (len(predicted) + len(true))\n",
+        # nothing against nothing is zero
+        "def multiset_f1(predicted, true):\n"
+        "    left, hits = list(true), 0\n"
+        "    for p in predicted:\n"
+        "        if p in left:\n            left.remove(p)\n            hits += 1\n"
+        "    return 2 * hits / max(1, len(predicted) + len(true))\n",
+        # precision
+        "def multiset_f1(predicted, true):\n"
+        "    if not predicted and not true:\n        return 1.0\n"
+        "    left, hits = list(true), 0\n"
+        "    for p in predicted:\n"
+        "        if p in left:\n            left.remove(p)\n            hits += 1\n"
+        "    return hits / max(1, len(predicted))\n",
+        # recall
+        "def multiset_f1(predicted, true):\n"
+        "    if not predicted and not true:\n        return 1.0\n"
+        "    left, hits = list(true), 0\n"
+        "    for p in predicted:\n"
+        "        if p in left:\n            left.remove(p)\n            hits += 1\n"
+        "    return hits / max(1, len(true))\n",
+    ],
+    "smallest_probability": [
+        # the intuition of accuracy
+        "def smallest_probability(known):\n    return 0.5\n",
+        # the F1 of silence itself
+        "def smallest_probability(known):\n    return 2 * known / (2 * known + 1)\n",
+        # precision only
+        "def smallest_probability(known):\n    return known / (known + 1)\n",
+        # always write
+        "def smallest_probability(known):\n    return 0.0\n",
+        # forgets that the true list is one longer
+        "def smallest_probability(known):\n"
+        "    return known / (2 * known) if known else 0.0\n",
+    ],
+}
+
+
+def _close(value, truth: float) -> bool:
+    return not isinstance(value, bool) and abs(value - truth) < 1e-9
+
+
+@one_line("task_specific is equation 4, also where nothing should change")
+def task_specific(answer: Callable) -> str | None:
+    """Corners and random cases of equation 4."""
+    rng = random.Random(0)
+    cases = [(1, 1, 1, 2, 2), (1, 1, 1, 0, 0), (0.5, 1, 0, 0, 3), (0.9, 2 / 3, 0, 3, 4)]
+    cases += [(rng.random(), rng.random(), 0, rng.randrange(4), 4) for _ in range(5)]
+    for item, score, exact, right, total in cases:
+        truth = 0.09 * item + 0.01 * score + 0.2 * exact + (right / total if total else 0)
+        value = call(answer, item, score, exact, right, total)
+        if not _close(value, truth):
+            return (f"item {item:.2f}, score {score:.2f}, exact {exact}, {right} of {total} "
+                    f"changes right: expected {truth:.3f}, got {value!r}")
+    return None
+
+
+def _thing(uuid: int, inside=(), **properties) -> dict:
+    return {"name": f"thing {uuid}", "uuid": uuid, "type": "Thing", "properties": properties,
+            "contains": list(inside)}
+
+
+@one_line("strict_exact accepts every order and nothing else")
+def strict_exact(answer: Callable) -> str | None:
+    """Equal states in another order, and one state for each way to be wrong."""
+    box, egg = _thing(1, ["egg", "lid"], on=True), _thing(2, heat=3)
+    true = [box, egg]
+    cases = [
+        ("the same state", true, 1), ("objects in another order", [egg, box], 1),
+        ("`contains` in another order", [_thing(1, ["lid", "egg"], on=True), egg], 1),
+        ("a wrong value", [box, _thing(2, heat=4)], 0), ("a missing object", [box], 0),
+        ("an extra object", [*true, _thing(3)], 0),
+        ("an extra property", [box, _thing(2, heat=3, cold=False)], 0),
+        ("a missing property", [_thing(1, ["egg", "lid"]), egg], 0),
+        ("a name twice in `contains`", [_thing(1, ["egg", "lid", "lid"], on=True), egg], 0),
+        ("an empty `contains`", [_thing(1, [], on=True), egg], 0),
+    ]
+    for what, predicted, truth in cases:
+        value = call(answer, predicted, true)
+        if value != truth:
+            return f"{what} should give {truth}, yours gives {value!r}"
+    return None
+
+
+@one_line("edit_threshold: below it silence pays more, above it the edit")
+def edit_threshold(answer: Callable) -> str | None:
+    """Against the expected rewards themselves, for several numbers of entries."""
+    for n in (1, 2, 5, 10, 50):
+        wrong = 0.09 * (n - 1) / n + 0.01
+        p = call(answer, n)
+        edit, leave = p * 1.3 + (1 - p) * wrong, p * wrong + (1 - p) * 0.3
+        if isinstance(p, bool) or abs(edit - leave) > 1e-9:
+            return (f"with {n} entries and p = {p:.3f} the edit earns {edit:.3f} and silence "
+                    f"{leave:.3f}; at the threshold both are equal")
+    return None
+
+
+@one_line("multiset_f1 lets every true item be found once")
+def multiset_f1(answer: Callable) -> str | None:
+    """Repetition on both sides, empty lists, random lists."""
+    rng = random.Random(1)
+    cases = [(["a", "b"], ["b", "a"]), (["a", "a", "a"], ["a"]), (["a"], ["a", "a"]), ([], []),
+             ([], ["a"]), (["a"], []), (["a", "c"], ["a", "b", "d"])]
+    cases += [(rng.choices("abc", k=4), rng.choices("abc", k=3)) for _ in range(6)]
+    for predicted, true in cases:
+        hits = (Counter(predicted) & Counter(true)).total()
+        both = len(predicted) + len(true)
+        truth = 2 * hits / both if both else 1.0
+        value = call(answer, list(predicted), list(true))
+        if not _close(value, truth):
+            return f"predicted {predicted}, true {true}: expected {truth:.3f}, got {value!r}"
+    return None
+
+
+@one_line("smallest_probability is half of the F1 that silence earns")
+def smallest_probability(answer: Callable) -> str | None:
+    """Against the expected F1 of writing and of silence."""
+    for known in (0, 1, 2, 3, 10):
+        p = call(answer, known)
+        write, silent = (known + p) / (known + 1), 2 * known / (2 * known + 1)
+        if isinstance(p, bool) or abs(write - silent) > 1e-9:
+            return (f"with {known} known items and p = {p:.3f} writing earns {write:.3f} and "
+                    f"silence {silent:.3f}; at the threshold both are equal")
+    return None
