@@ -289,44 +289,57 @@ def count(text: str) -> int:
 
 def arguments() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(prog="python -m rlvr_lite", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m rlvr_lite",
+                                     description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(run: Callable, help: str, examples: str) -> argparse.ArgumentParser:
+    def command(run: Callable, help: str, examples: str) -> Callable:
         made = commands.add_parser(run.__name__, help=help, description=help, epilog=examples,
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
         made.set_defaults(run_command=run)
-        return made
+        return made.add_argument
 
-    one = command(train, "train one method of a study with one seed", TRAIN)
-    one.add_argument("study", help="e.g. text_serial")
-    one.add_argument("method", help="e.g. mle, mle_continued, rlvr")
-    one.add_argument("--seed", type=seed, default=0)
-    one.add_argument("--folder", default="runs", help="where runs are kept (default: runs)")
-    one.add_argument("--set", nargs="+", default=[], metavar="NAME=NUMBER",
-                     help="other settings of the study, e.g. seconds=60")
-    one.add_argument("--force", action="store_true", help="run again what is finished")
-    score = command(evaluate, "score a saved model", EVALUATE)
-    score.add_argument("model", help="folder with config.json and model.safetensors")
-    score.add_argument("--study", default="text_serial")
-    score.add_argument("--split", default="test")
-    score.add_argument("--items", type=count, default=200, help="how many (default: 200)")
-    score.add_argument("--temperature", type=float, default=0.0, help="0 is greedy")
-    score.add_argument("--seed", type=seed, default=0)
-    score.add_argument("--no-trace", action="store_true", help="the model answers without a trace")
-    table = command(results, "show, verify or make the recorded results", RESULTS)
-    table.add_argument("names", nargs="*")
-    table.add_argument("--decoding", nargs="+", default=["greedy"])
-    table.add_argument("--subset", nargs="+", default=[])
-    table.add_argument("--metric", nargs="+", default=["exact"])
-    table.add_argument("--verify", action="store_true", help="look for contradictions")
-    table.add_argument("--run", action="store_true", help="run the experiments (hours)")
-    table.add_argument("--seeds", nargs="+", type=seed, default=[0, 1, 2])
-    table.add_argument("--folder", default="runs")
-    table.add_argument("--jobs", type=count, default=2, help="processes (default: 2)")
-    ship = command(checkpoints, "list or rebuild the base models that ship", CHECKPOINTS)
-    ship.add_argument("--list", action="store_true")
+    train_arguments(command(train, "train one method of a study with one seed", TRAIN))
+    evaluate_arguments(command(evaluate, "score a saved model", EVALUATE))
+    results_arguments(command(results, "show, verify or make the recorded results", RESULTS))
+    add = command(checkpoints, "list or rebuild the base models that ship", CHECKPOINTS)
+    add("--list", action="store_true")
     return parser
+
+
+def train_arguments(add: Callable) -> None:
+    """Arguments of `train`."""
+    add("study", help="e.g. text_serial")
+    add("method", help="e.g. mle, mle_continued, rlvr")
+    add("--seed", type=seed, default=0)
+    add("--folder", default="runs", help="where runs are kept (default: runs)")
+    add("--set", nargs="+", default=[], metavar="NAME=NUMBER",
+        help="other settings of the study, e.g. seconds=60")
+    add("--force", action="store_true", help="run again what is finished")
+
+
+def evaluate_arguments(add: Callable) -> None:
+    """Arguments of `evaluate`."""
+    add("model", help="folder with config.json and model.safetensors")
+    add("--study", default="text_serial")
+    add("--split", default="test")
+    add("--items", type=count, default=200, help="how many (default: 200)")
+    add("--temperature", type=float, default=0.0, help="0 is greedy")
+    add("--seed", type=seed, default=0)
+    add("--no-trace", action="store_true", help="the model answers without a trace")
+
+
+def results_arguments(add: Callable) -> None:
+    """Arguments of `results`."""
+    add("names", nargs="*")
+    add("--decoding", nargs="+", default=["greedy"])
+    add("--subset", nargs="+", default=[])
+    add("--metric", nargs="+", default=["exact"])
+    add("--verify", action="store_true", help="look for contradictions")
+    add("--run", action="store_true", help="run the experiments (hours)")
+    add("--seeds", nargs="+", type=seed, default=[0, 1, 2])
+    add("--folder", default="runs")
+    add("--jobs", type=count, default=2, help="processes (default: 2)")
 
 
 def main(argv: list[str] | None = None) -> int:

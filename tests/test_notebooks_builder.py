@@ -69,6 +69,17 @@ def test_an_edited_source_is_noticed(folders):
     assert "cell 3 differs" in builder.parity("00_a")[0]
 
 
+def test_prose_is_renewed_without_running_but_code_is_not(folders):
+    builder.build("00_a", commit=True, force=False)
+    source = folders / "notebooks" / "src" / "00_a.py"
+    source.write_text(SOURCE.replace("# # Title", "# # A better title"))
+    assert builder.parity("00_a") != [] and builder.refill("00_a") is True
+    assert builder.parity("00_a") == [] and builder.refill("00_a") is False
+    source.write_text(SOURCE.replace("1 + 1", "1 + 2"))
+    with pytest.raises(builder.NotebookError, match="changed in the source"):
+        builder.refill("00_a")
+
+
 @pytest.mark.parametrize("line, words", [
     ("boom = 1 / 0", ["00_a", "cell 3", "'boom = 1 / 0'", "ZeroDivisionError", "src/00_a.py"]),
     ("import sys; print('x', file=sys.stderr)", ["00_a", "cell 3", "stderr"]),

@@ -4,7 +4,7 @@
     python tools/build_notebooks.py 05 06      only these chapters
     python tools/build_notebooks.py --book     execute into build/executed, commit nothing
     python tools/build_notebooks.py --check    sources and committed notebooks must agree
-    python tools/build_notebooks.py --refill   renew badges and set-up cells, execute nothing
+    python tools/build_notebooks.py --refill   renew prose, badges and set-up cells, execute nothing
     python tools/build_notebooks.py --force    execute even where no input changed
 
 The source is the only edited file. The builder fills `{{badge}}`, `{{minutes}}` and `{{setup}}`,
@@ -285,10 +285,10 @@ def show_progress(label: str, name: str) -> Callable[[int, int], None]:
 
 
 def refill(name: str) -> bool:
-    """Renew badge, time and set-up cell of a committed notebook; True if it changed.
+    """Renew prose, badge, time and set-up cell of a committed notebook; True if it changed.
 
     Raises:
-        NotebookError: other cells differ from the source too, so it must be executed.
+        NotebookError: code differs from the source too, so it must be executed.
     """
     path = NOTEBOOKS / f"{name}.ipynb"
     book = nbformat.read(path, as_version=4)
@@ -296,8 +296,8 @@ def refill(name: str) -> bool:
     if len(ours.cells) != len(book.cells):
         raise NotebookError(f"{name}: the source has other cells; run tools/build_notebooks.py")
     for old, new in zip(book.cells, ours.cells):
-        volatile = "setup" in new.metadata.get("tags", []) or badge(name) in new.source
-        if old.source != new.source and not volatile:
+        volatile = "setup" in new.metadata.get("tags", []) or new.cell_type == "markdown"
+        if old.cell_type != new.cell_type or old.source != new.source and not volatile:
             raise NotebookError(f"{name}: {first_line(new.source)!r} changed in the source; "
                                 f"run tools/build_notebooks.py {name[:2]}")
         old.source, old.id = new.source, new.id
@@ -322,7 +322,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("chapters", nargs="*", help="e.g. 05 (default: all)")
     parser.add_argument("--book", action="store_true", help="change no committed file")
     parser.add_argument("--check", action="store_true", help="only compare with the sources")
-    parser.add_argument("--refill", action="store_true", help="renew badges and set-up cells")
+    parser.add_argument("--refill", action="store_true", help="renew prose, badges, set-up cells")
     parser.add_argument("--force", action="store_true", help="execute everything")
     options = parser.parse_args(argv)
     names, wrong = choose(options.chapters), []

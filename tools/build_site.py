@@ -21,7 +21,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from project import BUILD, NOTEBOOKS, ROOT, chapters, repository_url, write_atomically
+from project import BUILD, NOTEBOOKS, ROOT, repository_url, write_atomically
 
 SITE = BUILD / "site"
 STAGE = SITE / "src"
@@ -41,7 +41,8 @@ def stage(notebooks: Path) -> None:
     shutil.copytree(ROOT / "book", STAGE / "book", ignore=ignore)
     shutil.copytree(ROOT / "results", STAGE / "results", ignore=ignore)
     (STAGE / "notebooks").mkdir()
-    for name in chapters():
+    listed = (ROOT / "_toc.yml").read_text("utf-8")
+    for name in re.findall(r"file: notebooks/(\w+)", listed):
         source = notebooks / f"{name}.ipynb"
         if not source.is_file():
             raise FileNotFoundError(f"{source} is missing; run `make book`")

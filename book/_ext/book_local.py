@@ -184,6 +184,7 @@ def keep_alt_text() -> None:
     NbElementRenderer.render_image = render_image
 
 
+FENCE = "\0"  # stands for three backticks while single ones are handled
 LITERAL = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 
 
@@ -196,11 +197,12 @@ def plain_docstring(app, what, name, thing, options, lines: list[str]) -> None:
     if what == "module":
         lines[:] = ["::", "", *("   " + line for line in lines), ""]
         return
-    pieces = re.split(r"(``[^`]+``)", LITERAL.sub(r"``\1``", "\n".join(lines)))
+    text = "\n".join(lines).replace("```", FENCE)
+    pieces = re.split(r"(``[^`]+``)", LITERAL.sub(r"``\1``", text))
     for i in range(0, len(pieces), 2):
         pieces[i] = re.sub(r"(?<!\\)([*|`])", r"\\\1", pieces[i])
         pieces[i] = re.sub(r"(\w)_(?=\W|$)", r"\1\\_", pieces[i])
-    lines[:] = "".join(pieces).split("\n")
+    lines[:] = "".join(pieces).replace(FENCE, r"\`\`\`").split("\n")
 
 
 def setup(app) -> dict:
