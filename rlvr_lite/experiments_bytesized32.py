@@ -1,8 +1,9 @@
 """RLVR on the published ByteSized32 transitions: a small Llama from scratch, honest controls.
 
 The paper's bias in miniature: the base model is trained by MLE on `base_rows` transitions that
-are (almost only) *changed*, as the paper's verified SFT data are; RL may verify answers to all
-training questions. Beside it: doing nothing, MLE continued on the base rows, and MLE from
+are (almost only) *changed*, as the paper's verified SFT data are. RL may verify answers to all
+training questions, in the paper's mixes of unchanged and changed ones (40 : 100 with the binary
+reward, 5 : 100 with the task-specific one) and in the natural mix. Beside it: doing nothing, MLE continued on the base rows, and MLE from
 scratch on all gold answers that RL may verify. Every method trains equally long after the base.
 Training questions come from a crawl of the games, without any (game, state, action) of the
 published test split; validation keeps whole states apart; the test is the published split.
@@ -53,7 +54,10 @@ PAPER = {"sft": {"unchanged": 38.88, "changed": 24.21, "all": 32.87},
          "rlvr_task_specific": {"unchanged": 83.66, "changed": 33.80, "all": 63.24},
          "trivial": {"unchanged": 100.0, "changed": 0.0, "all": 59.04},
          "unit": "% exact under official, 2,954 published test transitions, 1.5 B parameters"}
-METHODS = ("trivial", "mle", "mle_continued", "mle_gold_answers", "rlvr", "rlvr_task_specific")
+# RL: kind of reward, and how many unchanged questions it asks per changed one (None: all)
+REINFORCED = {"rlvr": ("binary", 0.4), "rlvr_task_specific": ("task_specific", 0.05),
+              "rlvr_natural": ("binary", None)}
+METHODS = ("trivial", "mle", "mle_continued", "mle_gold_answers", *REINFORCED)
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,7 @@ class Settings:
 
 
 # Shares of the minutes; what is left is for evaluation.
-SHARES = {"mle": 0.16, "mle_continued": 0.16, "mle_gold_answers": 0.16, "rlvr": 0.16,
-          "rlvr_task_specific": 0.16}
+SHARES = {"mle": 0.2, **{m: 0.13 for m in METHODS if m not in ("trivial", "mle")}}
 
 
 @dataclass
@@ -143,10 +146,12 @@ class Experiment:
 
     def validate(self, model) -> dict[str, float]:
         found = scores(model, self.task, self.data.validation)
-        return {"validation_exact": mean(found["exact"]), "validation_same": mean(found["same"])}
+        changed = [v for v, t in zip(found["exact"], self.data.validation) if is_changed(t)]
+        return {"validation_exact": mean(found["exact"]), "validation_changed": mean(changed),
+                "validation_same": mean(found["same"])}
 
     def mle(self, model, rows: list[Transition], seconds: float, method: str,
-            **changes) -> Run:
+            best: str = "validation_exact", **changes) -> Run:
         """MLE for a budget of CPU seconds; the pace is measured on a copy first."""
         s = self.settings
         pairs = [(self.task.question(t), self.task.answer(t)) for t in rows]
@@ -157,7 +162,7 @@ class Experiment:
         pace = train_mle(probe, pairs, replace(config, steps=60), log=None)[-1]["cpu_seconds"]
         steps = max(100, int(seconds / pace * 60))
         config = replace(config, steps=steps, validate_every=max(25, steps // 12))
-        history = train_mle(model, pairs, config, self.validate, best="validation_exact",
+        history = train_mle(model, pairs, config, self.validate, best=best,
                             log=self.say(method))
         last = history[-1]
         run = self.evaluate(model, method)
@@ -166,14 +171,24 @@ class Experiment:
                     "cpu_seconds": last["cpu_seconds"]}
         return run
 
-    def reinforce(self, method: str, kind: str) -> Run:
-        """GRPO from the base on all training questions."""
+    def prompts(self, ratio: float | None) -> list[Transition]:
+        """Training questions with at most `ratio` unchanged ones per changed one."""
+        if ratio is None:
+            return self.data.train
+        sides: tuple[list, list] = ([], [])
+        for t in random.Random(self.seed).sample(self.data.train, len(self.data.train)):
+            sides[is_changed(t)].append(t)
+        return sides[1] + sides[0][:round(ratio * len(sides[1]))]
+
+    def reinforce(self, method: str) -> Run:
+        """GRPO from the base on training questions."""
+        kind, ratio = REINFORCED[method]
         s, model = self.settings, copy.deepcopy(self.base)
         if s.rank is not None:
             model = add_lora(model, s.rank, alpha=2 * s.rank, seed=self.seed).to(self.device)
         task = ByteSized32Task(self.task.tokenizer, self.task.schema, kind, "strict",
                                self.task.max_new)
-        history = train_grpo(model, task, self.data.train, replace(s.rl, seed=self.seed),
+        history = train_grpo(model, task, self.prompts(ratio), replace(s.rl, seed=self.seed),
                              validate=self.validate, validate_every=100, log=self.say(method),
                              budget_cpu_seconds=self.seconds[method])
         model, last = merge(model), history[-1]
@@ -204,17 +219,15 @@ class Experiment:
         """All methods; the base comes first whatever is asked for."""
         runs = [self.trivial()]
         self.base = self.model()
-        runs.append(self.mle(self.base, self.data.base, self.seconds["mle"], "mle"))
+        runs.append(self.mle(self.base, self.data.base, self.seconds["mle"], "mle",
+                             best="validation_changed"))
         rest = self.seconds["mle"] + self.seconds["mle_gold_answers"]
         if "mle_continued" in methods:
             runs.append(self.mle(copy.deepcopy(self.base), self.data.base,
                                  self.seconds["mle_continued"], "mle_continued", lr=1e-3))
         if "mle_gold_answers" in methods:
             runs.append(self.mle(self.model(), self.data.train, rest, "mle_gold_answers"))
-        for method, kind in (("rlvr", "binary"), ("rlvr_task_specific", "task_specific")):
-            if method in methods:
-                runs.append(self.reinforce(method, kind))
-        return runs
+        return runs + [self.reinforce(m) for m in REINFORCED if m in methods]
 
 
 def _subsets(test: list[Transition], seen: set[str]) -> dict[str, dict[str, list[int]]]:
@@ -273,8 +286,8 @@ def summarise(files: list[str | Path], target: str | Path | None = None) -> Path
     runs = [Run(**r) for part in parts for r in part["runs"]]
     runs.sort(key=lambda r: (METHODS.index(r.method), r.seed))
     names = {r.method for r in runs}
-    pairs = [Comparison(a, b) for a in ("rlvr", "rlvr_task_specific")
-             for b in METHODS if b != a and {a, b} <= names and b != "rlvr_task_specific"]
+    pairs = [Comparison(a, b) for a in REINFORCED for b in METHODS
+             if {a, b} <= names and b not in REINFORCED]
     result = experiments.summarise(
         NAME, "The published ByteSized32 transitions, a small Llama from scratch", runs, pairs,
         None, PAPER, parts[0]["config"], ("exact", "official", "same"))

@@ -194,7 +194,7 @@ def test_order_of_contains_and_objects_does_not_count():
 
 
 @pytest.mark.parametrize("answer", [
-    {"modified": [], "removed": [9], "score": {}},                       # removes what is not there
+    {"modified": [], "removed": [9], "score": {}},              # removes what is not there
     {"modified": [HOT, HOT], "removed": [], "score": {}},                # named twice
     {"modified": [HOT], "removed": [1], "score": {}},                    # edited and removed
     {"modified": [{"name": "pot"}], "removed": [], "score": {}},         # no uuid

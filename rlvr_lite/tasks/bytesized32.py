@@ -382,7 +382,7 @@ class ByteSized32Task:
                       self.kind, self.mode)
 
     def metrics(self, ids: list[int], transition: Transition) -> dict[str, float]:
-        """`exact` (strict), `official` (the paper's accuracy), `same`: said that nothing changes."""
+        """`exact` (strict), `official` (as in the paper), `same` (said: no change), `readable`."""
         answer = self.decode(ids, transition)
         state, after = transition.state, transition.next_state
         return {"exact": reward(state, answer, after, "binary", "strict")["exact"],
