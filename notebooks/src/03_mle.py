@@ -1,0 +1,444 @@
+# %% [markdown]
+# # Maximum likelihood
+#
+# {{badge}}
+#
+# *Runs in {{minutes}} on one CPU core.*
+#
+# **You will** compute the likelihood of one answer by hand, train a small world
+# model on one family of games, measure it greedy and sampled, and find the
+# places where a better likelihood is not a better prediction.
+#
+# **You need** [chapter 2](02_tokenization.ipynb): questions, answers, traces.
+
+# %% tags=["setup"]
+{{setup}}
+
+# %% [markdown]
+# ## The objective
+#
+# The world model reads the question $q$ and writes the answer $o$, token by
+# token. Maximum likelihood raises the probability that it gives to the answer
+# that the world gave (equation 2 of the paper):
+#
+# $$ J(\theta) = \log p_\theta(o \mid q)
+#    = \sum_{t=1}^{|o|} \log p_\theta(o_t \mid q, o_{<t}). \tag{3.1} $$
+#
+# Two things are easy to overlook. The question carries no loss: we do not want
+# a model of which commands people type. And $o_{<t}$ are the *true* earlier
+# tokens, also in places where the model would have written something else.
+# Training with the true past is called **teacher forcing**.
+
+# %%
+from rlvr_lite.model import build
+from rlvr_lite.tasks.text_game import TextGameTask, train_tokenizer
+from rlvr_lite.worlds.text_game import transitions
+
+family = ("baking",)
+train = transitions("train", P.scale(800, 8000), 0, families=family)
+validation = transitions("validation", 150, 0, families=family)
+test = transitions("test", P.scale(400, 2000), 0, families=family)
+tokenizer = train_tokenizer(train, vocab_size=400)
+task = TextGameTask(tokenizer)
+model = build(tokenizer.vocab_size, width=64, layers=3, seed=0)
+
+# %% [markdown]
+# ## One example by hand
+#
+# The logits at position $t$ speak about the token at position $t + 1$. So the
+# first answer token is predicted where the last question token stands.
+
+# %% tags=["nbval-check-output"]
+import torch
+
+question, answer = task.question(train[1]), task.answer(train[1])
+ids = torch.tensor([question + answer])                    # (1, T)
+with torch.inference_mode():
+    logp = model(ids).logits[0, :-1].log_softmax(-1)       # (T-1, V)
+chosen = logp.gather(1, ids[0, 1:, None])[:, 0]            # (T-1,)
+of_answer = chosen[len(question) - 1:]                     # eq. (3.1)
+print(f"{len(question)} question tokens, {len(answer)} answer tokens")
+print(f"log p(answer) = {of_answer.sum():.2f}, "
+      f"a token {of_answer.mean():.3f}")
+print(f"guessing among {tokenizer.vocab_size} tokens: "
+      f"{-torch.tensor(tokenizer.vocab_size).log():.3f}")
+
+# %% [markdown]
+# The untrained model is somewhat worse than a guess among all tokens, because
+# its random logits are not even. The package computes the same number for a
+# whole batch, with all padding masked. One number, two ways:
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.mle import mle_loss
+
+with torch.inference_mode():
+    loss = mle_loss(model, [(question, answer)]).item()
+print("by hand and by the package agree:",
+      abs(loss + of_answer.mean().item()) < 1e-4)
+
+# %% [markdown]
+# ## Judging a prediction
+#
+# The loss cannot tell us whether the predicted state is right, because it never
+# looks at a prediction. For that the model has to *write* an answer, the answer
+# has to be decoded into a state, and the state has to be compared with the
+# truth. We do this greedily (always the most likely token) and sampled (drawn
+# from the model's own distribution, temperature 1).
+
+# %%
+from rlvr_lite.model import sample
+
+
+def exact(model, task, items, temperature=0.0):
+    """1 where the decoded next state is right, for every item."""
+    rollouts = sample(model, [task.question(t) for t in items],
+                      max_new=task.max_new, temperature=temperature,
+                      generator=torch.Generator().manual_seed(0))
+    return [task.metrics(answer, t)["exact"]
+            for answer, t in zip(rollouts.answers, items)]
+
+
+def share(values):
+    return sum(values) / len(values)
+
+
+# %% tags=["nbval-check-output"]
+trivial = share([not t.changed for t in test])
+print(f"untrained {share(exact(model, task, test[:50])):.1%}, "
+      f"do nothing {trivial:.1%}")
+
+# %% [markdown]
+# ## Training, live
+#
+# We validate two numbers on held-out questions: the negative log-likelihood of
+# the true answers, in nats a token, and the exact match of the greedy
+# predictions. The weights with the best validated exact match are kept.
+
+# %%
+from rlvr_lite.mle import MLEConfig, train_mle
+
+steps = P.scale(tiny=600, full=4000)
+
+
+def fit(model, task):
+    """Train on the traces (or plain answers) of `train`."""
+    pairs = [(task.question(t), task.answer(t)) for t in train]
+    held = [(task.question(t), task.answer(t)) for t in validation]
+
+    def validate(model):
+        with torch.inference_mode():
+            nll = mle_loss(model, held).item()
+        return {"nll": nll, "exact": share(exact(model, task, validation))}
+
+    config = MLEConfig(steps=steps, batch=16, validate_every=steps // 12)
+    return train_mle(model, pairs, config, validate, best="exact", log=None)
+
+
+history = fit(model, task)
+print(f"{history[-1]['cpu_seconds']:.0f} CPU seconds of training")
+
+# %%
+from rlvr_lite import show
+
+at = [row["step"] for row in history[1:]]
+losses = {"training": (at, [row["loss"] for row in history[1:]]),
+          "validation": (at, [row["nll"] for row in history[1:]])}
+show.show_png(show.curves(losses, "updates", "nats per token", zero=True),
+              "Training and validation loss fall together at first; later the "
+              "training loss goes on towards zero while the validation loss "
+              "flattens.")
+
+# %%
+right = {"greedy exact match": (at, [row["exact"] for row in history[1:]])}
+show.show_png(show.curves(right, "updates", "share right, validation",
+                          flat={"do nothing": trivial}, zero=True),
+              "Greedy exact match on validation data rises from the level of "
+              "doing nothing and reaches a plateau.")
+
+# %% [markdown]
+# Look at the two figures together. Most of the fall of the loss comes first,
+# when the model learns what an answer looks like: names, brackets, the
+# countdown. Hardly a prediction is right by then. Exact match moves when the
+# rules are learned, not always in the same direction as the loss, and at the
+# end it nearly stands still while the training loss keeps falling.
+
+# %%
+rows = []
+for label, temperature in (("greedy", 0.0), ("sampled, T = 1", 1.0)):
+    found = exact(model, task, test, temperature)
+    changed = [x for x, t in zip(found, test) if t.changed]
+    rows.append([f"MLE, {label}", f"{share(found):.1%}",
+                 f"{share(changed):.1%}"])
+rows.append(["do nothing", f"{trivial:.1%}", "0.0%"])
+show.table(["method", "all", "changed"], rows,
+           f"Exact next state on {len(test)} test transitions, one seed")
+
+# %% [markdown]
+# The same model gives two numbers, depending on how it is asked. Sampling adds
+# the chance of a slip at every token. An RLVR model is sharper, so its two
+# numbers lie closer together. Comparing a *sampled* MLE model with a sharpened
+# RLVR model would credit the method with what a lower temperature gives for
+# free. From here on every comparison is greedy against greedy, and sampled
+# against sampled.
+
+# %% [markdown]
+# ## What the trace buys
+#
+# The second model gets the same questions and the same number of updates, but
+# its answers carry no trace: it has to leap to the last state.
+
+# %%
+leap = TextGameTask(tokenizer, trace=False)
+other = build(tokenizer.vocab_size, width=64, layers=3, seed=0)
+fit(other, leap)
+length = [share([len(k.answer(t)) for t in test]) for k in (task, leap)]
+show.table(["answers", "tokens", "greedy", "sampled"],
+           [[name, f"{size:.0f}", f"{share(exact(m, k, test)):.1%}",
+             f"{share(exact(m, k, test, 1.0)):.1%}"]
+            for name, m, k, size in (("trace, then answer", model, task,
+                                      length[0]),
+                                     ("answer only", other, leap,
+                                      length[1]))],
+           "What working through the ticks is worth (one seed)")
+
+# %% [markdown]
+# The transformer spends a fixed amount of computation on each token. Six ticks
+# of a thermostat need six small steps, one after the other, and the trace gives
+# them room. With very many examples the second model catches up, because it can
+# then learn whole tables by heart; with few examples it cannot.
+
+# %% [markdown]
+# ## Errors compound
+#
+# The price of the trace: a wrong tick spoils all that follow. We follow the
+# generated traces tick by tick and count how many are still right.
+
+# %%
+from rlvr_lite.tasks.text_game import trace_text
+
+waits = [t for t in test if t.action == "wait 6"]
+rollouts = sample(model, [task.question(t) for t in waits],
+                  max_new=task.max_new, temperature=1.0,
+                  generator=torch.Generator().manual_seed(1))
+alive = [1.0]
+for tick in range(1, 7):
+    same = [tokenizer.decode(answer).split(";")[:tick]
+            == trace_text(t).split(";")[:tick]
+            for answer, t in zip(rollouts.answers, waits)]
+    alive.append(share(same))
+alone = [alive[1] ** tick for tick in range(7)]
+show.show_png(show.curves({"sampled traces": (range(7), alive),
+                           "first tick, to the power of n":
+                           (range(7), alone)},
+                          "tick", "share still right", zero=True),
+              "The share of traces without an error falls from tick to tick, "
+              "at first much as if every tick failed independently with the "
+              "rate of the first one.")
+
+# %%
+greedy = exact(model, task, test)
+rows = []
+for n in range(1, 7):
+    at_n = [i for i, t in enumerate(test) if t.action == f"wait {n}"]
+    nothing = share([not test[i].changed for i in at_n])
+    rows.append([f"wait {n}", len(at_n),
+                 f"{share([greedy[i] for i in at_n]):.0%}",
+                 f"{nothing:.0%}"])
+show.table(["action", "n", "MLE, greedy", "do nothing"], rows,
+           "Exact match by length of the wait")
+
+# %% [markdown]
+# Long waits are not always worse than short ones. A world that comes to rest (a
+# cold oven, a burnt loaf) forgives: after enough ticks many paths end in the
+# same state. Where the world does not come to rest, errors stay.
+
+# %% [markdown]
+# ## When likelihood and the metric part ways
+#
+# Here is the smallest world in which maximum likelihood cannot win, ten lines
+# long. The next state is 7 in forty of a hundred cases and something else in
+# the others. A likelihood model learns these chances perfectly, and then draws
+# from them. But the metric asks for one prediction, and for that one should
+# always say 7.
+
+# %% tags=["nbval-check-output"]
+chance = torch.tensor([.05, .05, .05, .05, .1, .1, .1, .4, .05, .05])
+logits = torch.zeros(10, requires_grad=True)
+optimizer = torch.optim.SGD([logits], lr=2.0)
+nll, hits = [], []
+for step in range(60):
+    p = logits.softmax(-1)
+    loss = -(chance * p.log()).sum()
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
+    nll.append(loss.item())
+    hits.append((chance * p).sum().item())
+print(f"NLL {nll[0]:.2f} -> {nll[3]:.2f} -> {nll[-1]:.2f} (its floor)")
+print(f"sampled accuracy {hits[0]:.2f} -> {hits[3]:.2f} -> {hits[-1]:.2f}; "
+      f"always saying 7: {chance.max():.2f}")
+
+# %% [markdown]
+# The likelihood arrives at its floor, and the sampled accuracy stops far below
+# what is possible. No amount of further likelihood training changes that, since
+# the model is already perfect in its own terms. Greedy decoding repairs this
+# toy, because its answer has a single token. It is no cure for answers of many
+# tokens, where the most likely next token need not lead to the most likely
+# state, but it is the first thing to try, and so each table has a greedy row.
+#
+# Our text game is deterministic, and a perfect model of it would have no such
+# gap. A model that is *not* perfect has it wherever it is unsure. The reward of
+# chapter 5 speaks about exactly that: the decoded prediction, judged by the
+# metric.
+
+# %% [markdown]
+# ## The validation plateau
+#
+# Before reinforcement learning starts, likelihood training must have finished.
+# Otherwise RLVR gets credit for what a few more epochs would have brought. The
+# recorded base model of this book was trained until its validated accuracy no
+# longer rose:
+
+# %%
+from rlvr_lite.experiments import load_result
+
+curve = load_result("text_serial")["curves"]["mle"]
+at = [row["step"] for row in curve]
+show.show_png(show.curves(
+    {"validation, greedy": (at, [r["validation_exact"] for r in curve])},
+    "updates", "share right", zero=True),
+    "Recorded training of the base model: greedy exact match on validation "
+    "data rises and then stays on a plateau until the end of training.")
+
+# %% tags=["nbval-check-output"]
+top = max(curve, key=lambda row: row["validation_exact"])
+print(f"best validated accuracy {top['validation_exact']:.1%} "
+      f"at update {top['step']} of {at[-1]}")
+losses = [row["loss"] for row in curve if row["loss"] is not None]
+print(f"training loss there goes on falling to {losses[-1]:.4f}")
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{exercise} The masked loss
+# :label: ex-03-masked-loss
+#
+# *Goal: compute equation (3.1) without touching the question · Difficulty: 3/5
+# · Minutes: 10*
+#
+# Write `masked_loss(logits, ids, question_length)`: `logits` (T, V) are the
+# outputs of a model that has read `ids` (T,); the first `question_length` ids
+# are the question. Return the mean negative log-probability of the answer
+# tokens.
+# :::
+
+# %% tags=["exercise"]
+def masked_loss(logits, ids, question_length):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch03.masked_loss(masked_loss)
+
+# %% [markdown]
+# :::{solution} ex-03-masked-loss
+# :class: dropdown
+#
+# ```python
+# def masked_loss(logits, ids, question_length):
+#     logp = logits.log_softmax(-1)
+#     # the logits at position t speak about the token at position t + 1
+#     chosen = logp[:-1].gather(1, ids[1:, None])[:, 0]
+#     return -chosen[question_length - 1:].mean()
+# ```
+# :::
+
+# %% [markdown]
+# :::{exercise} Stopping in time
+# :label: ex-03-best-row
+#
+# *Goal: choose a checkpoint on validation data · Difficulty: 2/5 · Minutes: 10*
+#
+# Write `best_row(values, patience)`. `values` are validated accuracies in the
+# order of training. Go through them; stop once `patience` values have passed
+# without a new best one (a tie is not better). Return the index of the best
+# value seen until then.
+# :::
+
+# %% tags=["exercise"]
+def best_row(values, patience):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch03.best_row(best_row)
+
+# %% [markdown]
+# :::{solution} ex-03-best-row
+# :class: dropdown
+#
+# ```python
+# def best_row(values, patience):
+#     best = 0
+#     for i, value in enumerate(values):
+#         if value > values[best]:
+#             best = i
+#         elif i - best >= patience:
+#             break
+#     return best
+# ```
+# :::
+
+# %% [markdown]
+# :::{exercise} What one tick must be worth
+# :label: ex-03-per-tick
+#
+# *Goal: turn accuracy after n ticks into accuracy per tick · Difficulty: 1/5 ·
+# Minutes: 5*
+#
+# Suppose every tick is right with the same probability, independently of the
+# others, and errors never heal. Write `per_tick(accuracy, ticks)`: the
+# probability that one tick must have, so that all are right with probability
+# `accuracy`.
+# :::
+
+# %% tags=["exercise"]
+def per_tick(accuracy, ticks):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch03.per_tick(per_tick)
+
+# %% [markdown]
+# :::{solution} ex-03-per-tick
+# :class: dropdown
+#
+# ```python
+# def per_tick(accuracy, ticks):
+#     return accuracy ** (1 / ticks)
+# ```
+# :::
+
+# %% [markdown]
+# ## What to inspect
+#
+# | signal | healthy | if not |
+# |---|---|---|
+# | loss of the untrained model | about the log of the vocabulary size | logits and targets are shifted against each other |
+# | validated exact match | rising, then flat | still rising: train on before any RL |
+# | training loss below validation loss | a little | a lot: the model memorises; stop, or get more traces |
+# | greedy above sampled | a few points | a large gap: lower the temperature before praising RL |
+# | share of readable answers | near one | the answers are cut off, or training has just begun |
+#
+# ## Pitfalls
+#
+# - Choosing the checkpoint on test data. The paper's text model was chosen by
+#   its test curve; here validation data choose, and test data report.
+# - Loss on the question tokens. It looks like more signal; it trains a model
+#   of questions.
+# - Calling a model trained because its loss is low. Ask it for predictions.
+#
+# ## Further reading
+#
+# - RLVR-World {cite}`wu2025rlvr`, section 4.2 and equation 2 (likelihood),
+#   section 4.3 (why likelihood is only a surrogate), figure 7 (choice of the
+#   checkpoint).
