@@ -76,14 +76,12 @@ class GRPOConfig:
     def __post_init__(self):
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}; "
-                                 f"got {getattr(self, name)!r}")
+                raise ValueError(f"{name}={getattr(self, name)!r}: use one of {allowed}")
         if self.steps < 0 or not 1 <= self.minibatches <= self.prompts or self.group < 1:
             raise ValueError("steps must be at least 0, group at least 1 and minibatches between "
                              f"1 and prompts; got {self}")
         if self.method == "grpo" and self.group < 2:
-            raise ValueError("a group of one has no mean to be better than: group must be at "
-                             "least 2")
+            raise ValueError("group must be at least 2: one answer alone is its own mean")
         if self.lr <= 0 or self.temperature <= 0 or self.clip <= 0 or self.beta < 0:
             raise ValueError("lr, temperature and clip must be above 0, beta at least 0; "
                              f"got {self}")
@@ -276,8 +274,8 @@ class _Run:
     def update(self, questions, rollouts: Rollouts, advantage: Tensor, measure_kl: bool) -> dict:
         """The optimizer steps of one rollout batch; groups without any gradient are left out."""
         config = self.config
-        live = (advantage != 0).any(1)                                # (B,)
-        found = {"live": live.float().mean().item(), "kl": None, "clip_fraction": 0.0}
+        live = (advantage != 0).any(1).tolist()                       # (B,)
+        found = {"live": sum(live) / len(live), "kl": None, "clip_fraction": 0.0}
         for chunk in torch.arange(len(questions)).tensor_split(config.minibatches):
             used = [i for i in chunk.tolist() if live[i] or config.beta > 0]
             if not used:
