@@ -283,8 +283,7 @@ for model, (_, changed, overall) in paper.TEXT_GAME.items():
 # :::{exercise} What doing nothing scores
 # :label: ex-01-do-nothing
 #
-# *Goal: compute the trivial baseline of a data set · Difficulty: 1/5 ·
-# Minutes: 5*
+# *Goal: compute the trivial baseline of a data set · Difficulty: 1/5 · Minutes: 5*
 #
 # Write `do_nothing_accuracy(transitions)`: the share of transitions whose next
 # state equals the state before. Compare the states themselves; do not use
@@ -315,8 +314,7 @@ rlvr_lite.checks.ch01.do_nothing_accuracy(do_nothing_accuracy)
 # :::{exercise} The rule behind the oven
 # :label: ex-01-thermostat
 #
-# *Goal: write a transition rule that holds in every case · Difficulty: 2/5 ·
-# Minutes: 10*
+# *Goal: write a transition rule that holds in every case · Difficulty: 2/5 · Minutes: 10*
 #
 # Write `thermostat(temp, element)` for an oven that is on and shut. It returns
 # the pair `(temp, element)` after one tick. The element goes on at 5 or below,

@@ -347,8 +347,7 @@ rlvr_lite.checks.ch02.offsets(offsets)
 # :::{exercise} Reading a response
 # :label: ex-02-response
 #
-# *Goal: write the extractor in front of the verifier · Difficulty: 2/5 ·
-# Minutes: 10*
+# *Goal: write the extractor in front of the verifier · Difficulty: 2/5 · Minutes: 10*
 #
 # Write `read_response(text)`. The answer stands behind the **last** `=>`; its
 # parts are separated by `" , "`. Return the parts as a list, without blanks at

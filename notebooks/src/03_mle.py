@@ -321,8 +321,7 @@ print(f"training loss there goes on falling to {losses[-1]:.4f}")
 # :::{exercise} The masked loss
 # :label: ex-03-masked-loss
 #
-# *Goal: compute equation (3.1) without touching the question · Difficulty: 3/5
-# · Minutes: 10*
+# *Goal: compute equation (3.1) without touching the question · Difficulty: 3/5 · Minutes: 10*
 #
 # Write `masked_loss(logits, ids, question_length)`: `logits` (T, V) are the
 # outputs of a model that has read `ids` (T,); the first `question_length` ids
@@ -391,8 +390,7 @@ rlvr_lite.checks.ch03.best_row(best_row)
 # :::{exercise} What one tick must be worth
 # :label: ex-03-per-tick
 #
-# *Goal: turn accuracy after n ticks into accuracy per tick · Difficulty: 1/5 ·
-# Minutes: 5*
+# *Goal: turn accuracy after n ticks into accuracy per tick · Difficulty: 1/5 · Minutes: 5*
 #
 # Suppose every tick is right with the same probability, independently of the
 # others, and errors never heal. Write `per_tick(accuracy, ticks)`: the
