@@ -195,7 +195,7 @@ def plain_docstring(app, what, name, thing, options, lines: list[str]) -> None:
     mean something to reStructuredText are escaped.
     """
     if what == "module":
-        lines[:] = ["::", "", *("   " + line for line in lines), ""]
+        lines[:] = [".. code-block:: text", "", *("   " + line for line in lines), ""]
         return
     text = "\n".join(lines).replace("```", FENCE)
     pieces = re.split(r"(``[^`]+``)", LITERAL.sub(r"``\1``", text))

@@ -263,7 +263,7 @@ show.table(["answer", "binary, official", "binary, strict",
 # ### How often does it matter?
 #
 # A quirk may be a curiosity. So we let both judges read answers to all
-# published test transitions {cite}`wang2024textsimulators`: the perfect
+# published test transitions {cite}`wang2024simulators`: the perfect
 # answer, and the perfect answer with one flaw, wherever the flaw can occur.
 # Our own test suite repeats these counts. The data are not part of this book
 # because they carry no licence; the numbers come from a recorded result.
@@ -732,8 +732,8 @@ rlvr_lite.checks.ch05.smallest_probability(smallest_probability)
 #
 # ## Further reading
 #
-# - RLVR-World {cite}`wu2025rlvrworld`, section 4.3 (equation 3: the metric as
+# - RLVR-World {cite}`wu2025rlvr`, section 4.3 (equation 3: the metric as
 #   reward), section 5.1 (equation 4: the task-specific reward), section 5.2
 #   (equations 5 and 6: F1), appendix A.1 and A.2.
-# - ByteSized32 state prediction {cite}`wang2024textsimulators`, from which the
+# - ByteSized32 state prediction {cite}`wang2024simulators`, from which the
 #   answer format and the comparison come.
