@@ -3,8 +3,9 @@
 The paper's bias in miniature: the base model is trained by MLE on `base_rows` transitions that
 are (almost only) *changed*, as the paper's verified SFT data are. RL may verify answers to all
 training questions, in the paper's mixes of unchanged and changed ones (40 : 100 with the binary
-reward, 5 : 100 with the task-specific one) and in the natural mix. Beside it: doing nothing, MLE continued on the base rows, and MLE from
-scratch on all gold answers that RL may verify. Every method trains equally long after the base.
+reward, 5 : 100 with the task-specific one) and in the natural mix. Beside it: doing nothing, MLE
+continued on the base rows, and MLE from scratch on all gold answers that RL may verify. Every
+method trains equally long after the base; what MLE ends with is chosen on validation.
 Training questions come from a crawl of the games, without any (game, state, action) of the
 published test split; validation keeps whole states apart; the test is the published split.
 
@@ -160,7 +161,7 @@ class Experiment:
         probe = copy.deepcopy(model)
         train_mle(probe, pairs, config, log=None)                      # warm up the machine
         pace = train_mle(probe, pairs, replace(config, steps=60), log=None)[-1]["cpu_seconds"]
-        steps = max(100, int(seconds / pace * 60))
+        steps = max(20, int(seconds / pace * 60))
         config = replace(config, steps=steps, validate_every=max(25, steps // 12))
         history = train_mle(model, pairs, config, self.validate, best=best,
                             log=self.say(method))
@@ -280,6 +281,16 @@ def run(seed: int, minutes: float, device: str, folder: str | Path,
     return Experiment(data, seed, minutes, device, settings, log).run(methods)
 
 
+def write(runs: list[Run], settings: Settings, minutes: float, device: str,
+          path: str | Path) -> None:
+    """Write the runs of one seed with what is needed to tell where they come from."""
+    provenance = experiments.provenance([], {})
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else provenance["device"]
+    experiments.write_json(Path(path), {
+        "config": asdict(settings) | {"minutes": minutes}, "device": name,
+        "versions": provenance["versions"], "runs": [asdict(r) for r in runs]})
+
+
 def summarise(files: list[str | Path], target: str | Path | None = None) -> Path:
     """Write `results/text_bytesized32.json` from the files of some seeds."""
     parts = [json.loads(Path(f).read_text()) for f in files]
@@ -370,12 +381,7 @@ def main(arguments: list[str] | None = None) -> None:
     settings = replace(Settings(), base_rows=chosen.base_rows)
     runs = run(chosen.seed, chosen.minutes, chosen.device, chosen.data, settings,
                tuple(chosen.methods), lambda line: print(line, flush=True))
-    provenance = experiments.provenance([chosen.seed], {})
-    device = torch.cuda.get_device_name() if chosen.device.startswith("cuda") \
-        else provenance["device"]
-    experiments.write_json(Path(chosen.out), {
-        "config": asdict(settings) | {"minutes": chosen.minutes}, "device": device,
-        "versions": provenance["versions"], "runs": [asdict(r) for r in runs]})
+    write(runs, settings, chosen.minutes, chosen.device, chosen.out)
     print(f"wrote {chosen.out}")
 
 
