@@ -37,9 +37,7 @@ book: setup
 render: setup
 	@$(PY) tools/build_site.py
 
-test: setup lint
-	@$(PY) tools/build_notebooks.py --check
-	@$(PY) tools/build_site.py
+test: setup
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-current-env \
 		--nbval-cell-timeout=900 --nbval-sanitize-with tests/nbval_sanitize.cfg \
 		tests $(wildcard notebooks/*.ipynb)

@@ -197,7 +197,8 @@ def test_a_phone_shows_the_pages_without_a_network(html, tmp_path):
     (tmp_path / "frame.html").write_text(FRAME.replace("PAGES", json.dumps(urls)))
     log = tmp_path / "net.json"
     command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu",
-               "--disable-web-security", "--allow-file-access-from-files", "--disable-site-isolation-trials",
+               "--disable-web-security", "--allow-file-access-from-files",
+               "--disable-site-isolation-trials",
                "--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking",
                "--disable-component-update", "--no-first-run", "--disable-sync",
                f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}",

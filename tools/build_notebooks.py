@@ -4,7 +4,7 @@
     python tools/build_notebooks.py 05 06      only these chapters
     python tools/build_notebooks.py --book     execute into build/executed, commit nothing
     python tools/build_notebooks.py --check    sources and committed notebooks must agree
-    python tools/build_notebooks.py --refill   renew prose, badges and set-up cells, execute nothing
+    python tools/build_notebooks.py --refill   renew prose, badges and set-up cells without a run
     python tools/build_notebooks.py --force    execute even where no input changed
 
 The source is the only edited file. The builder fills `{{badge}}`, `{{minutes}}` and `{{setup}}`,
