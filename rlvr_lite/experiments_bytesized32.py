@@ -344,9 +344,9 @@ def judge(folder: str | Path, target: str | Path | None = None) -> Path:
     """Write the mean reward of hand-made answers under both modes and both kinds of reward."""
     test, rows = load_test(folder), []
     changed = [is_changed(t) for t in test]
-    for method, answers in hand_made(test).items():
+    for method, given in hand_made(test).items():
         for subset, wanted in (("all", (0, 1)), ("changed", (1,)), ("unchanged", (0,))):
-            chosen = [(test[i], a) for i, a in answers.items() if changed[i] in wanted]
+            chosen = [(test[i], a) for i, a in given.items() if changed[i] in wanted]
             for mode in MODES if chosen else ():
                 for kind in KINDS:
                     values = [reward(t.state, a, t.next_state, kind, mode)["reward"]
