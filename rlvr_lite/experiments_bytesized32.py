@@ -40,6 +40,7 @@ from rlvr_lite.experiments import Comparison, Run
 from rlvr_lite.experiments_text import answers, exploration, mean
 from rlvr_lite.grpo import GRPOConfig, train_grpo
 from rlvr_lite.lora import add_lora, merge
+from rlvr_lite.metrics import bootstrap
 from rlvr_lite.mle import MLEConfig, train_mle
 from rlvr_lite.model import build
 from rlvr_lite.paths import results_folder
@@ -351,13 +352,11 @@ def judge(folder: str | Path, target: str | Path | None = None) -> Path:
                 for kind in KINDS:
                     values = [reward(t.state, a, t.next_state, kind, mode)["reward"]
                               for t, a in chosen]
-                    low, high = (f(values) for f in (min, max))
                     rows.append({"method": method, "decoding": "greedy", "subset": subset,
-                                 "metric": f"{mode}_{kind}", "mean": mean(values), "low": low,
-                                 "high": high, "per_seed": [mean(values)], "n": len(values)})
+                                 "metric": f"{mode}_{kind}", **asdict(bootstrap(values)),
+                                 "per_seed": [mean(values)], "n": len(values)})
     result = {"experiment": f"{NAME}_rewards", "claim": None,
-              "title": "Hand-made answers to the published test rows, judged twice (low and high "
-                       "are the smallest and the largest reward)",
+              "title": "Hand-made answers to the published test rows, judged twice",
               "rows": rows, "differences": [], "cost": [], "paper": {},
               "provenance": experiments.provenance([], {})}
     path = Path(target) if target else results_folder() / f"{NAME}_rewards.json"
