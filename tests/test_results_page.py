@@ -1,0 +1,79 @@
+"""The results page says what results/*.json say, and its verdicts follow from intervals."""
+
+import copy
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import make_results_page as maker  # noqa: E402
+
+ROW = {"method": "mle", "decoding": "greedy", "subset": "changed", "metric": "exact",
+       "mean": 0.7342, "low": 0.71, "high": 0.75, "per_seed": [0.73, 0.74], "n": 400}
+RESULT = {
+    "experiment": "text_demo", "claim": "text_changed", "title": "A demonstration",
+    "rows": [ROW, ROW | {"method": "rlvr", "mean": 0.9, "low": 0.88, "high": 0.92},
+             ROW | {"subset": "test/changed"}, ROW | {"method": "trivial", "mean": 0, "low": 0,
+                                                      "high": 0}],
+    "differences": [{"a": "rlvr", "b": "mle", "decoding": "greedy", "subset": "changed",
+                     "metric": "exact", "mean": 0.1658, "low": 0.12, "high": 0.2}],
+    "cost": [{"method": "rlvr", "steps": 200, "samples": 25600, "cpu_seconds": 300.4}],
+    "paper": {"sft": {"changed": 24.21}, "unit": "% exact"},
+    "provenance": {"date": "2026-01-01", "commit": "abc1234", "device": "a CPU", "seeds": [0, 1],
+                   "versions": {"torch": "2.13.0"}}}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "text_demo.json").write_text(json.dumps(RESULT))
+    (tmp_path / "notebook_times.json").write_text('{"01_worlds": 9}')
+    return tmp_path
+
+
+def test_committed_page_is_current():
+    text = (ROOT / "book" / "results.md").read_text("utf-8")
+    assert maker.page(text, ROOT / "results") == text, "run python tools/make_results_page.py"
+
+
+def test_numbers_of_the_result_are_on_the_page(folder):
+    text = maker.page(f"a\n{maker.START}\nold\n{maker.END}\nb\n", folder)
+    for part in ("73.4 [71.0, 75.0]", "90.0 [88.0, 92.0]", "+16.6 [+12.0, +20.0]", "reproduced",
+                 "25,600", "300", "24.2", "abc1234", "text_changed", "do nothing"):
+        assert part in text, part
+    assert "old" not in text and text.startswith("a\n") and text.endswith("b\n")
+    assert "test/changed" not in text and "01_worlds" not in text
+    assert maker.page(text, folder) == text
+
+
+def test_a_changed_number_changes_the_page(folder):
+    before = maker.page(f"{maker.START}{maker.END}", folder)
+    other = copy.deepcopy(RESULT)
+    other["rows"][0]["mean"] = 0.7352
+    (folder / "text_demo.json").write_text(json.dumps(other))
+    assert maker.page(f"{maker.START}{maker.END}", folder) != before
+
+
+@pytest.mark.parametrize("metric, low, high, word", [
+    ("exact", .01, .2, "reproduced"), ("exact", -.01, .2, "direction only"),
+    ("exact", -.2, .01, "not reproduced"), ("exact", -.2, -.1, "not reproduced"),
+    ("lpips_greedy", -.2, -.1, "reproduced"), ("lpips_greedy", -.2, .1, "direction only"),
+    ("lpips_greedy", .1, .2, "not reproduced"), ("exact", 0, .1, "direction only")])
+def test_verdict_follows_from_the_interval(metric, low, high, word):
+    assert maker.verdict({"metric": metric, "low": low, "high": high,
+                          "mean": (low + high) / 2}) == word
+
+
+def test_tables_are_rectangular(folder):
+    text = maker.page(f"{maker.START}{maker.END}", folder)
+    for block in text.split("\n\n"):
+        rows = [line for line in block.splitlines() if line.startswith("|")]
+        assert len({line.count("|") for line in rows}) <= 1, block
+
+
+def test_a_page_without_markers_says_so(folder):
+    with pytest.raises(ValueError, match="needs the lines"):
+        maker.page("no markers", folder)

@@ -1,0 +1,199 @@
+"""Write the tables of book/results.md from results/*.json.
+
+    python tools/make_results_page.py            renew the page
+    python tools/make_results_page.py --check    fail if the page is not what the results say
+
+Everything between the two markers of the page is generated: for each result its rows with
+intervals, paired differences with a verdict, what it cost, the paper's numbers beside ours, and
+where it comes from. The verdict is computed from the interval of a difference, never written:
+"reproduced" where the whole interval is on the good side of 0, "direction only" where the mean is
+but the interval reaches over 0, "not reproduced" otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from project import ROOT, write_atomically
+
+PAGE = ROOT / "book" / "results.md"
+START, END = "<!-- generated: start -->", "<!-- generated: end -->"
+LOWER_IS_BETTER = ("lpips", "mse", "l1", "nll", "repetition", "gap")
+FIRST = ("text_serial", "text_natural", "text_bytesized32")
+SUBSETS = ("all", "changed", "unchanged", "combinations", "layouts", "families")
+NAMES = {"trivial": "do nothing", "mle": "MLE", "mle_continued": "MLE, continued",
+         "mle_gold_answers": "MLE on the gold answers", "rlvr": "RLVR",
+         "rejection_finetuning": "rejection fine-tuning", "sft": "MLE (SFT)",
+         "rlvr_task_specific": "RLVR, task-specific reward",
+         "rlvr_natural": "RLVR, natural mix of questions"}
+
+
+def results(folder: Path) -> list[dict]:
+    """All results in reading order; files without rows (measured times) are left out."""
+    found = [json.loads(p.read_text("utf-8")) for p in sorted(folder.glob("*.json"))]
+    found = [r for r in found if "rows" in r]
+    order = {name: i for i, name in enumerate(FIRST)}
+    return sorted(found, key=lambda r: (order.get(r["experiment"], len(FIRST)), r["experiment"]))
+
+
+def name(method: str) -> str:
+    return NAMES.get(method, method.replace("_", " "))
+
+
+def is_share(metric: str) -> bool:
+    return not metric.startswith(("length", "nll", "lpips", "mse", "psnr", "l1")) \
+        and not metric.endswith("task_specific")
+
+
+def interval(row: dict, sign: bool = False) -> str:
+    """Mean and 95 % interval; shares in percent (differences in points)."""
+    scale = 100 if is_share(row["metric"]) else 1
+    form = ("+" if sign else "") + (".1f" if scale == 100 else ".3f")
+    mean, low, high = (f"{row[k] * scale:{form}}" for k in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """A Markdown table."""
+    head, rows = list(head), [list(row) for row in rows]
+    return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head),
+            *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def verdict(difference: dict) -> str:
+    """What an interval says about a claimed gain."""
+    low, high, mean = difference["low"], difference["high"], difference["mean"]
+    if difference["metric"].startswith(LOWER_IS_BETTER):
+        low, high, mean = -high, -low, -mean
+    return "reproduced" if low > 0 else "direction only" if mean > 0 else "not reproduced"
+
+
+# ---- the parts of one result -----------------------------------------------------------------
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Known subsets first, in their usual order; then the others as they come."""
+    labels = list(dict.fromkeys(labels))
+    return [s for s in SUBSETS if s in labels] + [s for s in labels if s not in SUBSETS]
+
+
+def rows_part(result: dict) -> list[str]:
+    """Methods down, subsets across; one table for each metric and decoding."""
+    lines = []
+    metrics = dict.fromkeys(r["metric"] for r in result["rows"])
+    for metric in metrics:
+        if metric in ("same", "length", "readable"):
+            continue  # these are for diagnosis: the json has them
+        for decoding in dict.fromkeys(r["decoding"] for r in result["rows"]):
+            rows = [r for r in result["rows"]
+                    if r["metric"] == metric and r["decoding"] == decoding]
+            subsets = [s for s in in_order(r["subset"] for r in rows) if "/" not in s]
+            cells = {(r["method"], r["subset"]): interval(r) for r in rows}
+            methods = dict.fromkeys(r["method"] for r in rows)
+            body = [[name(m), *(cells.get((m, s), "–") for s in subsets)] for m in methods]
+            if body:
+                unit = " (%)" if is_share(metric) else ""
+                lines += [f"**`{metric}`{unit}, {decoding}**", "",
+                          *table(["method", *subsets], body)]
+    return lines
+
+
+def differences_part(result: dict) -> list[str]:
+    """Paired differences of the first metric, greedy, with a verdict for RLVR."""
+    found = [d for d in result.get("differences", []) if "/" not in d["subset"]]
+    if not found:
+        return []
+    metric = found[0]["metric"]
+    found = [d for d in found if d["metric"] == metric and d["decoding"] in ("greedy", "sampled")
+             and d["subset"] in ("all", "changed", "combinations", "layouts", "families")]
+    body = [[f"{name(d['a'])} − {name(d['b'])}", d["decoding"], d["subset"], interval(d, True),
+             verdict(d)] for d in found]
+    return [f"**Paired differences of `{metric}`** (points; the verdict is about a gain of the "
+            "first over the second)", "",
+            *table(["difference", "decoding", "subset", "mean [95 %]", "verdict"], body)]
+
+
+def cost_part(result: dict) -> list[str]:
+    rows = [r for r in result.get("cost", []) if len(r) > 1]
+    keys = list(dict.fromkeys(k for r in rows for k in r if k != "method"))
+    body = [[name(r["method"]), *(f"{r[k]:,.0f}" if r.get(k) else "–" for k in keys)]
+            for r in rows]
+    return ["**Cost after the start model, mean of the seeds**", "",
+            *table(["method", *(k.replace("_", " ") for k in keys)], body)] if rows else []
+
+
+def paper_part(result: dict) -> list[str]:
+    """The paper's numbers beside ours; other data, another model: only the pattern compares."""
+    paper = {k: v for k, v in result.get("paper", {}).items() if isinstance(v, dict)}
+    if not paper:
+        return []
+    subsets = in_order(s for v in paper.values() for s in v)
+    main = result["rows"][0]["metric"]
+    ours = {(r["method"], r["subset"]): f"{100 * r['mean']:.1f}" for r in result["rows"]
+            if r["decoding"] == "greedy" and r["metric"] == main}
+    body = [[name(m), *(f"{values[s]:.1f}" if s in values else "–" for s in subsets),
+             *(ours.get(("mle" if m == "sft" else m, s), "–") for s in subsets)]
+            for m, values in paper.items()]
+    return [f"**Beside the paper** ({result['paper'].get('unit', 'its own unit')}; ours: "
+            f"`{main}` in %, greedy)", "",
+            *table(["method", *(f"paper, {s}" for s in subsets), *(f"ours, {s}" for s in subsets)],
+                   body)]
+
+
+def provenance_part(result: dict) -> list[str]:
+    p = result["provenance"]
+    versions = ", ".join(f"{k} {v}" for k, v in p.get("versions", {}).items())
+    seeds = ", ".join(map(str, p.get("seeds", [])))
+    return [f"*Recorded {p['date']}, commit `{p['commit']}`, on {p['device']}; "
+            f"seeds {seeds}; {versions}.*", ""]
+
+
+def section(result: dict) -> list[str]:
+    """Everything about one result."""
+    claim = f" Claim: `{result['claim']}`." if result.get("claim") else ""
+    items = max(r["n"] for r in result["rows"])
+    title, _, remark = result["title"].partition(" (")
+    remark = f" {remark[:1].upper()}{remark[1:].rstrip(')')}." if remark else ""
+    return [f"## {title}", "",
+            f"`results/{result['experiment']}.json`, up to {items:,} test items."
+            f"{remark}{claim}", "",
+            *rows_part(result), *differences_part(result), *paper_part(result),
+            *cost_part(result), *provenance_part(result)]
+
+
+def page(text: str, folder: Path) -> str:
+    """The page with its generated part renewed.
+
+    Raises:
+        ValueError: a marker is missing.
+    """
+    if text.count(START) != 1 or text.count(END) != 1:
+        raise ValueError(f"the page needs the lines {START} and {END}, each once")
+    head, rest = text.split(START)
+    body = "\n".join(line for result in results(folder) for line in section(result))
+    body = body or "No result has been recorded yet."
+    return f"{head}{START}\n\n{body}\n{END}{rest.split(END)[1]}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Renew or check the page; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    options = parser.parse_args(argv)
+    old = PAGE.read_text("utf-8")
+    new = page(old, ROOT / "results")
+    if options.check:
+        if new != old:
+            print("book/results.md is not what results/*.json say: run "
+                  "python tools/make_results_page.py", file=sys.stderr)
+        return int(new != old)
+    print(f"{PAGE.relative_to(ROOT)}: {'renewed' if write_atomically(PAGE, new) else 'unchanged'}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
