@@ -38,6 +38,7 @@ from rlvr_lite.mle import MLEConfig, train_mle
 from rlvr_lite.model import build, load, sample, save
 from rlvr_lite.paths import results_folder
 from rlvr_lite.tasks.text_game import TextGameTask, train_tokenizer
+from rlvr_lite.worlds.text_families import HELD_OUT, TRAINED
 from rlvr_lite.worlds.text_game import NATURAL, SERIAL, Mix, Transition, transitions
 
 EXTRA_SPLITS = ("combinations", "layouts", "families")
@@ -52,7 +53,7 @@ class Study:
         traces: verified traces (question, trace, answer) for MLE.
         unchanged_traces: share of the unchanged transitions that the traces keep.
         prompts: further questions with their gold next state: what RL may ask and verify.
-        changed_prompts: None: natural; else the number of unchanged prompts per changed one.
+        families, held_out: the games of training, and those of the split "families".
         seconds: CPU seconds that each method may train after the base.
     """
 
@@ -62,10 +63,12 @@ class Study:
     traces: int
     prompts: int
     unchanged_traces: float = 1.0
+    families: tuple[str, ...] = TRAINED
+    held_out: tuple[str, ...] = HELD_OUT
     width: int = 64
     layers: int = 3
     base: MLEConfig = field(hash=False, default_factory=lambda: MLEConfig(
-        steps=4000, lr=3e-3, validate_every=200))
+        steps=1600, lr=3e-3, validate_every=200))
     rl: GRPOConfig = field(hash=False, default_factory=lambda: GRPOConfig(
         steps=100_000, prompts=16, group=8, lr=1e-3))
     seconds: float = 300.0
@@ -82,8 +85,9 @@ STUDIES = {s.name: s for s in (
                  "rlvr_task_specific": {"unchanged": 83.66, "changed": 33.80, "all": 63.24},
                  "trivial": {"unchanged": 100.0, "changed": 0.0, "all": 59.04},
                  "unit": "% exact, 2,954 published test transitions, 1.5 B parameters"}),
-    Study("text_serial", "Text game, scarce traces and long waits", SERIAL, traces=3000,
-          prompts=4000, claim="text_changed"),
+    Study("text_serial", "Text game, scarce traces and long waits", SERIAL, traces=1500,
+          prompts=2000, families=("tea", "baking", "bathing", "freezing"),
+          held_out=("breakfast",), claim="text_changed"),
 )}
 
 
@@ -99,7 +103,7 @@ def tokenizer():
 def data(study: Study, part: str, seed: int = 0) -> list[Transition]:
     """The transitions of a part: traces and prompts differ by seed, test items never do."""
     if part == "traces":
-        found = transitions("train", 3 * study.traces, 100 + seed, study.mix)
+        found = transitions("train", 3 * study.traces, 100 + seed, study.mix, study.families)
         kept, unchanged = [], 0.0
         for t in found:  # keep every changed one and a fixed share of the others
             unchanged += 0.0 if t.changed else study.unchanged_traces
@@ -108,11 +112,12 @@ def data(study: Study, part: str, seed: int = 0) -> list[Transition]:
                 unchanged -= 0.0 if t.changed else 1.0
         return kept[:study.traces]
     if part == "prompts":
-        return transitions("train", study.prompts, 500 + seed, study.mix)
+        return transitions("train", study.prompts, 500 + seed, study.mix, study.families)
     if part == "validation":
-        return transitions("validation", 300, 0, study.mix)
+        return transitions("validation", 300, 0, study.mix, study.families)
     items = study.test_items if part == "test" else study.test_items // 2
-    return transitions(part, items, 0, study.mix)
+    families = study.held_out if part == "families" else study.families
+    return transitions(part, items, 0, study.mix, families)
 
 
 def pairs(task: TextGameTask, items: list[Transition]) -> list[tuple[list[int], list[int]]]:

@@ -1,0 +1,76 @@
+"""Models that ship with the package, so that a chapter can start where hours of training ended.
+
+A checkpoint is a folder `rlvr_lite/data/checkpoints/<name>/` with a Hugging Face model
+(safetensors, fp32), the tokenizer and a note on how it was made. `make checkpoints` rebuilds
+them: it runs the base of the experiment of the same name and calls `ship`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from rlvr_lite.experiments import load_run, run_path, write_json
+from rlvr_lite.model import load, save
+from rlvr_lite.paths import data_folder
+from rlvr_lite.tasks.text_game import TextGameTask
+from rlvr_lite.tokenizers.text import TextTokenizer
+
+TEXT = ("text_serial", "text_natural")
+
+
+def folder(name: str) -> Path:
+    """Where a checkpoint lies, whether or not it exists."""
+    return data_folder() / "checkpoints" / name
+
+
+def available() -> list[str]:
+    """Names of the checkpoints that are there."""
+    return sorted(p.parent.name for p in folder("").glob("*/config.json"))
+
+
+def load_text_base(name: str = "text_serial", trace: bool = True, **options):
+    """The MLE base of a text experiment, with its task.
+
+    Args:
+        name: "text_serial" (long waits) or "text_natural" (ordinary play).
+        trace, options: go to `TextGameTask`, e.g. `reward="task_specific"`.
+
+    Returns:
+        (model, task).
+
+    Raises:
+        FileNotFoundError: no such checkpoint.
+    """
+    place = folder(name)
+    if not (place / "config.json").is_file():
+        raise FileNotFoundError(f"no checkpoint named {name!r} (there are: "
+                                f"{', '.join(available()) or 'none'}); `make checkpoints` "
+                                "builds them")
+    tokenizer = TextTokenizer.load(place / "tokenizer.json")
+    return load(place), TextGameTask(tokenizer, trace, **options)
+
+
+def describe(name: str) -> dict:
+    """How a checkpoint was made: experiment, seed, steps, validation accuracy."""
+    return json.loads((folder(name) / "made.json").read_text())
+
+
+def ship(study: str, runs: str | Path, seed: int = 0) -> Path:
+    """Copy the base model of a finished experiment into the package."""
+    from rlvr_lite.experiments_text import STUDIES, base_folder, tokenizer
+
+    model = load(base_folder(STUDIES[study], seed, Path(runs)) / "model")
+    run = load_run(run_path(Path(runs) / study, "mle", seed))
+    place = folder(study)
+    shutil.rmtree(place, ignore_errors=True)
+    save(model, place)
+    (place / "generation_config.json").unlink(missing_ok=True)
+    tokenizer().save(place / "tokenizer.json")
+    exact = run.scores["test"]["greedy"]["exact"]
+    write_json(place / "made.json", {
+        "experiment": study, "method": "mle", "seed": seed, "steps": run.cost["steps"],
+        "cpu_seconds": run.cost["cpu_seconds"], "test_exact_greedy": sum(exact) / len(exact),
+        "parameters": sum(p.numel() for p in model.parameters())})
+    return place
