@@ -15,7 +15,8 @@ from typing import Any
 
 from rlvr_lite.worlds.text_state import State, Thing
 
-LINE, PAD, INDENT = 1.0, 0.28, 0.9  # text line, gap and step to the right, in lines
+LINE, PAD, INDENT = 1.0, 0.28, 0.7  # text line, gap and step to the right, in lines
+WIDE, INCHES = 13.0, 0.185  # width of a drawing in lines; height of a line
 INK, CHANGED, FILL, MARKED = "#222222", "#00224e", "#f7f7f2", "#fdeec4"
 STYLES = {"": (INK, 0.8, "-"), "changed": (CHANGED, 2.4, "-"), "moved": (CHANGED, 2.4, "-"),
           "new": (CHANGED, 2.4, "--"), "removed": (CHANGED, 2.4, ":")}
@@ -54,7 +55,7 @@ def mark_of(state: State, thing: Thing, other: State | None, later: bool) -> str
 
 
 def boxes(state: State, other: State | None = None, later: bool = True,
-          width: int = 37) -> list[Box]:
+          width: int = 23) -> list[Box]:
     """The rooms of a state as nested boxes.
 
     Args:
@@ -77,7 +78,7 @@ def boxes(state: State, other: State | None = None, later: bool = True,
     return [box(room) for room in state.of("Room")]
 
 
-def draw_boxes(axes: Any, rooms: list[Box], title: str = "", width: float = 20.0) -> float:
+def draw_boxes(axes: Any, rooms: list[Box], title: str = "", width: float = WIDE) -> float:
     """Draw boxes from the top down; returns the height that they take, in lines."""
     from matplotlib.patches import FancyBboxPatch
 
@@ -111,7 +112,7 @@ def draw_boxes(axes: Any, rooms: list[Box], title: str = "", width: float = 20.0
 
 
 def draw_states(states: Sequence[State], titles: Sequence[str], compare: bool = True) -> Any:
-    """A figure with states side by side; each is compared with the one before it.
+    """A figure with states, two in a row; each is compared with the one before it.
 
     Args:
         states: one or more states.
@@ -120,7 +121,7 @@ def draw_states(states: Sequence[State], titles: Sequence[str], compare: bool = 
             shows what will be removed or moved.
 
     Returns:
-        A matplotlib figure.
+        A matplotlib figure, narrow enough to be read on a phone.
 
     Raises:
         ValueError: there are not as many titles as states.
@@ -130,23 +131,27 @@ def draw_states(states: Sequence[State], titles: Sequence[str], compare: bool = 
     if not states or len(states) != len(titles):
         raise ValueError(f"draw_states needs as many titles as states, got {len(titles)} "
                          f"and {len(states)}")
-    columns, rows = [], len(states)
+    drawn = []
     for i, state in enumerate(states):
-        later = i > 0
-        other = None if not compare or rows == 1 else states[i - 1] if later else states[1]
-        columns.append(boxes(state, other, later))
-    height = max(sum(room.height + 2 * PAD for room in rooms) for rooms in columns)
-    figure, axes = pyplot.subplots(1, rows, squeeze=False,
-                                   figsize=(3.3 * rows, 0.185 * height + 0.4))
-    for axis, rooms, title in zip(axes[0], columns, titles):
-        draw_boxes(axis, rooms, title)
-        axis.set_ylim(-height, 0.3)
+        other = None if not compare or len(states) == 1 else states[i - 1] if i else states[1]
+        drawn.append(boxes(state, other, later=i > 0))
+    columns = min(2, len(states))
+    rows = [drawn[i:i + columns] for i in range(0, len(drawn), columns)]
+    heights = [max(sum(room.height + 2 * PAD for room in d) for d in row) for row in rows]
+    figure, axes = pyplot.subplots(
+        len(rows), columns, squeeze=False, height_ratios=heights,
+        figsize=(2.4 * columns, INCHES * sum(heights) + 0.4 * len(rows)))
+    for i, axis in enumerate(axes.flat):
+        axis.axis("off")
+        if i < len(drawn):
+            draw_boxes(axis, drawn[i], titles[i])
+            axis.set_ylim(-heights[i // columns], 0.3)
     figure.tight_layout()
     return figure
 
 
 # ---------------------------------------------------------------- tokens
-def token_strip(tokens: Sequence[str], ids: Sequence[int] | None = None, width: float = 72.0,
+def token_strip(tokens: Sequence[str], ids: Sequence[int] | None = None, width: float = 50.0,
                 faint: Sequence[bool] | None = None) -> Any:
     """A text as a row of boxes, one a token; a blank at the start of a token is drawn as a dot.
 

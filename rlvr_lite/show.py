@@ -47,7 +47,7 @@ def method_name(method: str) -> str:
 
 # ---------------------------------------------------------------- curves
 def curves(series: Mapping[str, Sequence[Any]], xlabel: str, ylabel: str,
-           flat: Mapping[str, float] | None = None, size: tuple[float, float] = (6.4, 3.2),
+           flat: Mapping[str, float] | None = None, size: tuple[float, float] = (5.2, 2.9),
            zero: bool = False) -> Any:
     """Lines over a common quantity, each with a band where it has an interval.
 
@@ -104,7 +104,7 @@ def over_ticks(lines: Mapping[str, Sequence[float]], xlabel: str = "tick",
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(len(lines), 1, sharex=True, squeeze=False,
-                                   figsize=(6.0, 0.5 + 1.05 * len(lines)))
+                                   figsize=(5.0, 0.5 + 1.05 * len(lines)))
     for axis, (name, heights) in zip(axes[:, 0], lines.items()):
         axis.plot(range(len(heights)), heights, marker="o", markersize=5, color="#00224e",
                   drawstyle="steps-mid", linestyle="-")
@@ -142,7 +142,7 @@ def histogram(series: Mapping[str, Sequence[float]], xlabel: str, ylabel: str = 
     low, high = values.min(), values.max()
     edges = (np.geomspace(max(low, 0.5), high * 1.02, bins) if log
              else np.linspace(low, high + 1e-9, bins))
-    figure, axes = pyplot.subplots(figsize=(6.4, 2.8))
+    figure, axes = pyplot.subplots(figsize=(5.2, 2.7))
     for i, (label, numbers) in enumerate(series.items()):
         weights = np.full(len(numbers), 1 / len(numbers))
         axes.hist(numbers, bins=edges, weights=weights, histtype="stepfilled", alpha=0.35,
@@ -180,7 +180,7 @@ def bars(rows: Mapping[str, Mapping[str, Any]], xlabel: str, percent: bool = Tru
     names = list(dict.fromkeys(s for row in rows.values() for s in row))
     scale, thick = (100.0 if percent else 1.0), 0.8 / max(1, len(names))
     figure, axes = pyplot.subplots(
-        figsize=(6.4, 0.7 + len(rows) * (0.14 + 0.2 * len(names)) + 0.16 * (len(names) > 1)))
+        figsize=(5.2, 0.7 + len(rows) * (0.14 + 0.2 * len(names)) + 0.16 * (len(names) > 1)))
     top = 0.0
     for i, name in enumerate(names):
         for j, row in enumerate(rows.values()):
@@ -205,7 +205,7 @@ def bars(rows: Mapping[str, Mapping[str, Any]], xlabel: str, percent: bool = Tru
     axes.grid(axis="y", visible=False)
     if len(names) > 1 or flat:
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.28),
-                    ncols=4)
+                    ncols=3)
     figure.tight_layout()
     return figure
 
