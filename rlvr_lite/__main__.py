@@ -244,21 +244,20 @@ def show(record: dict, options: argparse.Namespace) -> None:
 
 def checkpoints(options: argparse.Namespace) -> None:
     """List or rebuild the base models that ship with the package."""
+    from rlvr_lite import checkpoints as shelf
     from rlvr_lite.paths import data_folder
 
-    shipped = data_folder() / "checkpoints"
-    if options.list:
-        files = sorted(shipped.rglob("*.safetensors"))
-        print("\n".join(describe(p, shipped) for p in files) or f"no checkpoint in {shipped}")
-        return
-    from rlvr_lite import experiments_text
+    if not options.list:
+        from rlvr_lite import experiments_text
 
-    rebuild = getattr(experiments_text, "make_checkpoints", None)
-    if rebuild is None:
-        raise FileNotFoundError("this version ships no checkpoints, so there is nothing to make")
-    with progress():
-        rebuild(shipped)
-    print("\n".join(describe(p, shipped) for p in sorted(shipped.rglob("*.safetensors"))))
+        for name in shelf.TEXT:
+            study = experiments_text.STUDIES[name]
+            with progress(study.base.steps):
+                experiments_text.run_one(study, "mle", 0, options.folder)
+            shelf.ship(name, options.folder, 0)
+    shipped = data_folder() / "checkpoints"
+    files = sorted(shipped.rglob("*.safetensors"))
+    print("\n".join(describe(p, shipped) for p in files) or "no checkpoint is there yet")
 
 
 def describe(path: Path, folder: Path) -> str:
@@ -303,7 +302,8 @@ def arguments() -> argparse.ArgumentParser:
     evaluate_arguments(command(evaluate, "score a saved model", EVALUATE))
     results_arguments(command(results, "show, verify or make the recorded results", RESULTS))
     add = command(checkpoints, "list or rebuild the base models that ship", CHECKPOINTS)
-    add("--list", action="store_true")
+    add("--list", action="store_true", help="only say what is there")
+    add("--folder", default="runs", help="where the training is kept (default: runs)")
     return parser
 
 

@@ -189,8 +189,8 @@ def rank_of(module: str) -> int:
 
 
 def test_no_lint():
-    answer = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format",
-                             "concise", "."], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise"]
+    answer = subprocess.run([*command, "."], cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stdout
 
 

@@ -145,3 +145,33 @@ def test_a_finished_run_is_kept_and_an_interruption_is_explained(tmp_path, monke
     assert "changed 100.0 %" in capsys.readouterr().out
     assert cli.main(words) == 0 and len(calls) == 2
     assert "there already" in capsys.readouterr().out
+
+
+def test_checkpoints_are_listed_and_rebuilt(tmp_path, monkeypatch, capsys):
+    from rlvr_lite import checkpoints, experiments_text, model
+
+    shelf, made = tmp_path / "checkpoints", []
+    monkeypatch.setattr("rlvr_lite.paths.data_folder", lambda: tmp_path)
+    assert cli.main(["checkpoints", "--list"]) == 0
+    assert "no checkpoint" in capsys.readouterr().out
+
+    def ship(study, runs, seed):
+        model.save(model.build(32, width=16, layers=1, heads=2, hidden=16), shelf / study)
+
+    monkeypatch.setattr(experiments_text, "run_one", lambda *a: made.append(a[0].name))
+    monkeypatch.setattr(checkpoints, "ship", ship)
+    assert cli.main(["checkpoints", "--folder", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert made == list(checkpoints.TEXT) and all(name in text for name in made)
+    assert "sha256" in text
+
+
+def test_a_saved_model_is_scored(tmp_path, capsys):
+    from rlvr_lite import experiments_text, model
+
+    words = experiments_text.tokenizer().vocab_size
+    model.save(model.build(words, width=16, layers=1, heads=2, hidden=16), tmp_path / "model")
+    command = ["evaluate", str(tmp_path / "model"), "--items", "4", "--study", "text_natural"]
+    assert cli.main(command) == 0
+    text = capsys.readouterr().out
+    assert "exact" in text and "(4 items)" in text and "%" in text
