@@ -46,7 +46,10 @@ def check_questions(questions: list[list[int]]) -> None:
 
 @dataclass
 class Weights:
-    """What the forward pass needs: LoRA and the gains of the norms folded into the matrices."""
+    """What the forward pass needs.
+
+    LoRA, the gains of the norms, and the 1 / sqrt(d) of attention are folded into the matrices.
+    """
 
     embed: Tensor                                           # (V, D)
     layers: list[tuple[Tensor, Tensor, Tensor, Tensor]]     # qkv, out, gate and up, down
@@ -91,7 +94,7 @@ def weights(model, positions: int) -> Weights:
     layers = []
     for block in llama.model.layers:
         a, m = block.self_attn, block.mlp
-        qkv = torch.cat([_matrix(a.q_proj), _matrix(a.k_proj), _matrix(a.v_proj)])
+        qkv = torch.cat([_matrix(a.q_proj) * a.scaling, _matrix(a.k_proj), _matrix(a.v_proj)])
         gate_up = torch.cat([_matrix(m.gate_proj), _matrix(m.up_proj)])
         layers.append((qkv * block.input_layernorm.weight, _matrix(a.o_proj),
                        gate_up * block.post_attention_layernorm.weight, _matrix(m.down_proj)))
@@ -136,6 +139,6 @@ def read(w: Weights, ids: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
 
     def attend(i, q, k, v):
         cache.append((k, v))                                         # (B, H, P, d)
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
 
     return run(w, ids, torch.arange(ids.shape[1], device=ids.device)[None], attend), cache

@@ -158,6 +158,6 @@ def _before_shared(w: Weights, questions, ids: Tensor, group: int) -> Tensor:
     def attend(i, q, k, v):
         old_k, old_v = (z.repeat_interleave(group, 0) for z in cache[i])
         return F.scaled_dot_product_attention(
-            q, torch.cat([old_k, k], 2), torch.cat([old_v, v], 2), attn_mask=mask)
+            q, torch.cat([old_k, k], 2), torch.cat([old_v, v], 2), attn_mask=mask, scale=1.0)
 
     return torch.cat([last, run(w, ids[:, :-1], where, attend)], 1)

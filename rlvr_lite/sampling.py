@@ -107,24 +107,25 @@ def sample(model, questions: list[list[int]], group: int = 1, max_new: int = 64,
     device, rows = model.device, len(questions) * group
     table = _given_table(given, rows, group, max_new, device)
     forced = (table >= 0).all(0).tolist()    # positions where no row chooses
+    some = (table >= 0).any(0).tolist()      # positions where a row may have no choice
     w = weights(model, max(map(len, questions)) + max_new)
     like = {"device": device, "dtype": w.embed.dtype}
     uniform = torch.rand(max_new, rows, generator=generator, **like) * (1 - 1e-6)
     logp_old = torch.zeros(rows, max_new, **like)
     ids = torch.full((rows, max_new), pad_id, device=device)
-    writer, t = _Writer(w, questions, group, max_new, device), 0
-    while t < max_new and len(writer.rows):
-        width, rows = 1, writer.rows.flatten()                        # (b*g,)
+    writer, t = _Writer(w, questions, group, device), 0
+    while t < max_new and writer.rows.numel():
+        width, at = 1, writer.rows.flatten()                          # (b*g,)
         if forced[t]:  # a block of given tokens goes in at once
             while t + width < max_new and forced[t + width]:
                 width += 1
-            ids[rows, t:t + width] = table[rows, t:t + width]
+            block = table[at, t:t + width]                            # (b*g, W)
         else:
-            token, logp_old[rows, t] = _choose(
-                writer.logits(), temperature, top_k, uniform[t, rows])
-            must = table[rows, t]
-            ids[rows, t] = torch.where(must >= 0, must, token)
-        block, t = ids[rows, t:t + width], t + width
+            token, logp_old[at, t] = _choose(writer.logits(), temperature, top_k, uniform[t, at])
+            must = table[at, t]
+            block = (torch.where(must >= 0, must, token) if some[t] else token)[:, None]
+        ids[at, t:t + width] = block
+        t += width
         if eos_id is not None:
             block = writer.finish(block, (block == eos_id).any(1))
         if t < max_new and len(block):
@@ -132,72 +133,76 @@ def sample(model, questions: list[list[int]], group: int = 1, max_new: int = 64,
     return _rollouts(ids, table, logp_old, eos_id, pad_id)
 
 
+ROOM = 32  # keys and values of the answers grow by so many tokens; see `_Writer.write`
+
+
 class _Writer:
     """Answers under way: a grid of b questions x g answers that have not ended."""
 
-    def __init__(self, w: Weights, questions, group: int, max_new: int, device):
+    def __init__(self, w: Weights, questions: list[list[int]], group: int, device):
         ids, real = (z.to(device) for z in pad(questions, side="right"))  # (B, P)
-        hidden, self.prompt = read(w, ids)                            # L x (B, H, P, d)
+        hidden, cache = read(w, ids)                                  # L x (B, H, P, d)
         lengths = real.sum(1)
         last = hidden[torch.arange(len(ids), device=device), lengths - 1]
-        self.w, self.t, b = w, 0, len(ids)
+        self.w, self.t = w, 0
         self.hidden = last[:, None].repeat(1, group, 1)               # (B, G, D)
-        self.rows = torch.arange(b * group, device=device).view(b, group)
+        self.rows = torch.arange(len(ids) * group, device=device).view(-1, group)
         self.alive = torch.ones_like(self.rows, dtype=torch.bool)
         self.lengths = lengths[:, None]                               # (B, 1)
-        self.unreal = last.new_zeros(real.shape).masked_fill(~real, -torch.inf)
-        self.unreal = self.unreal[:, None, None]                      # (B, 1, 1, P)
-        size = (b, w.heads, group, max_new, w.cos.shape[-1])          # own keys and values
-        self.prompt = [(k.mT.contiguous(), v.contiguous()) for k, v in self.prompt]
-        self.own = [(last.new_zeros(size), last.new_zeros(size)) for _ in w.layers]
+        unreal = last.new_zeros(real.shape).masked_fill(~real, -torch.inf)
+        self.unreal = unreal[:, None, None]                           # (B, 1, 1, P)
+        self.question = [(k.mT.contiguous(), v.contiguous()) for k, v in cache]
+        size = (len(ids), w.heads, group, ROOM, w.cos.shape[-1])
+        self.answer = [(last.new_zeros(size), last.new_zeros(size)) for _ in w.layers]
 
     def logits(self) -> Tensor:
         return F.linear(self.hidden.flatten(0, 1), self.w.head)       # (b*g, V)
 
     def finish(self, block: Tensor, ended: Tensor) -> Tensor:
-        """Ended rows leave the grid as soon as that makes it a fifth smaller."""
-        self.alive &= ~ended.view_as(self.alive)
-        kept = self.alive.any(1).nonzero()[:, 0]                      # questions still open
-        g = int(self.alive.sum(1).max())
-        if len(kept) * g > 0.8 * self.alive.numel():
+        """Ended rows leave the grid as soon as that makes it a quarter smaller."""
+        if not ended.any():
             return block
-        order = self.alive[kept].int().argsort(
-            dim=1, descending=True, stable=True)[:, :g]
-        block = block.unflatten(0, self.alive.shape)[kept[:, None], order].flatten(0, 1)
-        self.rows, self.alive = self.rows[kept[:, None], order], self.alive[kept[:, None], order]
+        self.alive &= ~ended.view_as(self.alive)
+        kept = self.alive.any(1).nonzero()                            # (b', 1) open questions
+        b, g = self.alive.shape
+        most = int(self.alive.sum(1).max())                           # g'
+        if len(kept) * most > 0.75 * b * g:
+            return block
+        first = self.alive.int().argsort(dim=1, descending=True, stable=True)[:, :most]
+        order = first[kept[:, 0]]                                     # (b', g')
+        self.rows, self.alive = self.rows[kept, order], self.alive[kept, order]
+        kept, at = kept[:, 0], kept * g + order
         self.lengths, self.unreal = self.lengths[kept], self.unreal[kept]
-        self.prompt = [(k[kept], v[kept]) for k, v in self.prompt]
-        self.own = [(self._moved(k, kept, order), self._moved(v, kept, order))
-                    for k, v in self.own]
-        return block
-
-    def _moved(self, own: Tensor, kept: Tensor, order: Tensor) -> Tensor:
-        new = own.new_zeros((len(kept), own.shape[1], order.shape[1], *own.shape[3:]))
-        old = own[:, :, :, :self.t].transpose(1, 2)[kept[:, None], order]
-        new[:, :, :, :self.t] = old.transpose(1, 2)
-        return new
+        self.question = [(k[kept], v[kept]) for k, v in self.question]
+        heads = torch.arange(self.w.heads, device=block.device)[:, None]
+        at_heads = (kept[:, None, None] * self.w.heads + heads) * g + order[:, None]
+        self.answer = [tuple(z.flatten(0, 2)[at_heads] for z in kv) for kv in self.answer]
+        return block[at.flatten()]
 
     def write(self, block: Tensor) -> None:
         """Append the tokens (b*g, W) to the answers."""
         (b, g), width, start = self.rows.shape, block.shape[1], self.t
-        end, steps = start + width, torch.arange(width, device=block.device)
-        # Fewer than 32 keys would fall into a slow path of bmm: look at empty ones, masked.
-        seen = min(max(end, 32), self.own[0][0].shape[3])
+        end = start + width
+        while end > self.answer[0][0].shape[3]:
+            self.answer = [tuple(F.pad(z, (0, 0, 0, ROOM)) for z in kv) for kv in self.answer]
+        # Below about 26 keys bmm takes a slow path; so at least ROOM are looked at, the empty
+        # ones masked.
+        seen, steps = max(end, ROOM), torch.arange(width, device=block.device)
         later = torch.arange(seen, device=block.device) > start + steps[:, None]  # (W, seen)
+        hide = self.lengths.new_zeros(1, seen, dtype=self.hidden.dtype)
+        hide = hide.masked_fill(later, -torch.inf)                    # (W, seen)
 
         def attend(i, q, k, v):                                       # (b, H, g*W, d)
-            (old_k, old_v), (keys, values) = self.prompt[i], self.own[i]
+            (old_k, old_v), (keys, values) = self.question[i], self.answer[i]
             keys[:, :, :, start:end] = k.unflatten(2, (g, width))
             values[:, :, :, start:end] = v.unflatten(2, (g, width))
-            q = q * q.shape[-1] ** -0.5
-            question = q @ old_k + self.unreal      # (b, H, g*W, P)
-            answer = q.unflatten(2, (g, width)) @ keys[:, :, :, :seen].mT
-            answer.masked_fill_(later, -torch.inf)
-            both = torch.cat([question.unflatten(2, (g, width)), answer], -1).softmax(-1)
-            p, own = both.split([question.shape[-1], seen], -1)        # (b, H, g, W, ...)
-            return p.flatten(2, 3) @ old_v + (own @ values[:, :, :, :seen]).flatten(2, 3)
+            old = q @ old_k + self.unreal                             # (b, H, g*W, P)
+            own = q.unflatten(2, (g, width)) @ keys[:, :, :, :seen].mT + hide
+            p = torch.cat([old.unflatten(2, (g, width)), own], -1).softmax(-1)
+            old, own = p.split([old.shape[-1], seen], -1)             # (b, H, g, W, ...)
+            return old.flatten(2, 3) @ old_v + (own @ values[:, :, :, :seen]).flatten(2, 3)
 
-        where = (self.lengths + self.t + steps).repeat(1, g)          # (b, g*W)
+        where = (self.lengths + start + steps).repeat(1, g)           # (b, g*W)
         hidden = run(self.w, block.reshape(b, g * width), where, attend)
         self.hidden, self.t = hidden.unflatten(1, (g, width))[:, :, -1], end
 

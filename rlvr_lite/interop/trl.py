@@ -57,6 +57,7 @@ def trainer(model, task, transitions: list, config: GRPOConfig, folder: str | Pa
         ValueError: for settings that TRL does not have.
     """
     from datasets import Dataset
+    from transformers import PrinterCallback
     from trl import GRPOConfig as TRLConfig
     from trl import GRPOTrainer
 
@@ -75,7 +76,9 @@ def trainer(model, task, transitions: list, config: GRPOConfig, folder: str | Pa
         **{"use_cpu": model.device.type == "cpu", "bf16": False, "report_to": [],
            "gradient_checkpointing": False, "save_strategy": "no", "disable_tqdm": True,
            "logging_strategy": "no"} | settings)
-    return GRPOTrainer(
+    result = GRPOTrainer(
         model=model, reward_funcs=reward_function(task, transitions), args=arguments,
         train_dataset=Dataset.from_list(rows),
         processing_class=word_tokenizer(task.tokenizer.vocab_size))
+    result.remove_callback(PrinterCallback)
+    return result
