@@ -71,15 +71,17 @@ class Study:
         steps=1600, lr=3e-3, validate_every=200))
     rl: GRPOConfig = field(hash=False, default_factory=lambda: GRPOConfig(
         steps=100_000, prompts=16, group=8, lr=1e-3))
-    seconds: float = 300.0
+    seconds: float = 240.0
     test_items: int = 800
+    validation_items: int = 300
     claim: str | None = None
     paper: dict = field(hash=False, default_factory=dict)
 
 
 STUDIES = {s.name: s for s in (
     Study("text_natural", "Text game, the paper's setting: biased traces, natural play",
-          NATURAL, traces=6000, prompts=6000, unchanged_traces=0.02, claim="text_accuracy",
+          NATURAL, traces=4000, prompts=4000, unchanged_traces=0.02, seconds=90.0,
+          claim="text_accuracy",
           paper={"sft": {"unchanged": 38.88, "changed": 24.21, "all": 32.87},
                  "rlvr": {"unchanged": 73.57, "changed": 33.14, "all": 57.01},
                  "rlvr_task_specific": {"unchanged": 83.66, "changed": 33.80, "all": 63.24},
@@ -114,7 +116,7 @@ def data(study: Study, part: str, seed: int = 0) -> list[Transition]:
     if part == "prompts":
         return transitions("train", study.prompts, 500 + seed, study.mix, study.families)
     if part == "validation":
-        return transitions("validation", 300, 0, study.mix, study.families)
+        return transitions("validation", study.validation_items, 0, study.mix, study.families)
     items = study.test_items if part == "test" else study.test_items // 2
     families = study.held_out if part == "families" else study.families
     return transitions(part, items, 0, study.mix, families)
@@ -367,10 +369,14 @@ def run_all(study: Study, methods: list[str], seeds: list[int], folder: str | Pa
                          f"there are {', '.join(METHODS)}")
     tokenizer()  # before the processes fork
     stages = [["mle"] if "mle" in methods else [], [m for m in methods if m != "mle"]]
-    with ProcessPoolExecutor(jobs) as pool:
-        for stage in stages:
-            waiting = [pool.submit(run_one, study, m, s, folder) for m in stage for s in seeds]
-            for done in waiting:
+    for stage in stages:
+        wanted = [(study, m, s, folder) for m in stage for s in seeds]
+        if jobs == 1:
+            for run in wanted:
+                run_one(*run)
+            continue
+        with ProcessPoolExecutor(jobs) as pool:
+            for done in [pool.submit(run_one, *run) for run in wanted]:
                 done.result()
 
 

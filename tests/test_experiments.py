@@ -1,0 +1,130 @@
+"""Experiments: runs survive a kill, results have one schema, a tiny study runs end to end."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from rlvr_lite import experiments
+from rlvr_lite.experiments import Comparison, Run, find, find_difference, save_run, summarise
+from rlvr_lite.experiments_text import (
+    METHODS, STUDIES, changed_study, comparisons, data, run_all, run_one)
+from rlvr_lite.mle import MLEConfig
+
+
+def make(method: str, seed: int, right: list[int]) -> Run:
+    values = {"greedy": {"exact": [float(r) for r in right]},
+              "sampled": {"exact": [float(r) / 2 for r in right]}}
+    return Run(method, seed, {"test": values, "layouts": values},
+               {"test": {"changed": [1, 1, 0, 0], "unchanged": [0, 0, 1, 1]},
+                "layouts": {"changed": [1, 1, 1, 1], "unchanged": [0, 0, 0, 0]}},
+               {"steps": 10 * seed, "samples": 5})
+
+
+def two_methods() -> list[Run]:
+    return [make("mle", 0, [0, 1, 0, 0]), make("mle", 1, [0, 1, 0, 1]),
+            make("rlvr", 0, [1, 1, 0, 1]), make("rlvr", 1, [1, 1, 0, 1])]
+
+
+def test_rows_differences_and_cost():
+    result = summarise("x", "An experiment", two_methods(), [Comparison("rlvr", "mle")])
+    assert find(result, "mle")["mean"] == pytest.approx(3 / 8)
+    assert find(result, "mle", subset="changed")["per_seed"] == [0.5, 0.5]
+    assert find(result, "rlvr", "sampled")["mean"] == pytest.approx(3 / 8)
+    assert find(result, "rlvr", subset="layouts")["n"] == 4
+    gain = find_difference(result, "rlvr", "mle", subset="changed")
+    assert gain["mean"] == pytest.approx(0.5) and gain["low"] <= 0.5 <= gain["high"]
+    assert {"method": "mle", "steps": 5.0, "samples": 5.0} in result["cost"]
+    assert set(result) >= {"experiment", "claim", "title", "rows", "differences", "cost",
+                           "paper", "provenance"}
+    assert result["provenance"]["seeds"] == [0, 1]
+    assert not any(row["subset"] == "layouts/unchanged" for row in result["rows"])  # it is empty
+
+
+def test_only_seeds_that_every_method_finished_count():
+    runs = two_methods() + [make("rlvr", 2, [1, 1, 1, 1])]
+    assert summarise("x", "", runs)["provenance"]["seeds"] == [0, 1]
+    with pytest.raises(ValueError, match="no seed has finished"):
+        summarise("x", "", [make("mle", 0, [1] * 4), make("rlvr", 1, [1] * 4)])
+
+
+def test_a_method_without_sampling_is_compared_as_it_is():
+    trivial = [make("trivial", s, [0, 0, 1, 1]) for s in (0, 1)]
+    for run in trivial:
+        for values in run.scores.values():
+            del values["sampled"]
+    result = summarise("x", "", two_methods() + trivial, [Comparison("rlvr", "trivial")])
+    sampled = find_difference(result, "rlvr", "trivial", "sampled")
+    assert sampled["mean"] == pytest.approx(3 / 8 - 1 / 2)
+
+
+def test_runs_come_back_as_they_were_saved(tmp_path):
+    for run in two_methods():
+        save_run(run, tmp_path)
+    assert experiments.load_runs(tmp_path) == two_methods()
+    assert not list(tmp_path.glob("*.tmp"))
+    with pytest.raises(FileNotFoundError, match="no finished run"):
+        experiments.load_runs(tmp_path / "nothing")
+
+
+def test_unknown_rows_and_results_are_named():
+    result = summarise("x", "", two_methods())
+    with pytest.raises(KeyError, match="no row"):
+        find(result, "grpo")
+    with pytest.raises(FileNotFoundError, match="no result named"):
+        experiments.load_result("nonsense")
+
+
+TINY = replace(
+    changed_study("text_serial", ["traces=120", "prompts=60", "seconds=0.3", "test_items=8",
+                                  "validation_items=6"]),
+    base=MLEConfig(steps=6, validate_every=6))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("runs")
+    methods = ["trivial", "mle", "mle_continued", "rlvr", "rejection_finetuning"]
+    run_all(TINY, methods, [0], place)
+    return place
+
+
+def test_a_tiny_study_runs_end_to_end(folder):
+    runs = {run.method: run for run in experiments.load_runs(folder / TINY.name)}
+    assert set(runs) == {"trivial", "mle", "mle_continued", "rlvr", "rejection_finetuning"}
+    for name, run in runs.items():
+        assert set(run.scores) == {"test", "combinations", "layouts", "families"}
+        assert len(run.scores["test"]["greedy"]["exact"]) == 8
+        if name != "trivial":
+            assert {"greedy", "sampled", "best"} <= set(run.scores["test"])
+            assert run.cost["cpu_seconds"] > 0 and run.history
+    assert runs["rlvr"].cost["samples"] % 128 == 0
+    subsets = {json.dumps(run.subsets, sort_keys=True) for run in runs.values()}
+    assert len(subsets) == 1  # all methods answer the same questions
+
+
+def test_finished_runs_are_not_repeated(folder, monkeypatch):
+    monkeypatch.setitem(METHODS, "mle", lambda *a: pytest.fail("it ran again"))
+    assert run_one(TINY, "mle", 0, folder).is_file()
+
+
+def test_training_and_test_questions_differ():
+    study = STUDIES["text_serial"]
+    asked = {t.state.canonical() for part in ("traces", "prompts") for t in data(study, part)}
+    for part in ("validation", "test", "combinations", "layouts", "families"):
+        assert not asked & {t.state.canonical() for t in data(study, part)}
+
+
+def test_the_natural_traces_are_biased_and_its_prompts_are_not():
+    study = changed_study("text_natural", ["traces=500", "prompts=500"])
+    traces, prompts = data(study, "traces"), data(study, "prompts")
+    assert sum(t.changed for t in traces) / len(traces) > 0.95
+    assert 0.35 < sum(t.changed for t in prompts) / len(prompts) < 0.65
+
+
+def test_settings_and_methods_are_checked():
+    with pytest.raises(ValueError, match="NAME=NUMBER"):
+        changed_study("text_serial", ["colour=3"])
+    with pytest.raises(ValueError, match="no method ppo"):
+        run_all(TINY, ["ppo"], [0], "nowhere")
+    assert Comparison("rlvr", "mle") in comparisons(["mle", "rlvr"])
