@@ -9,6 +9,7 @@ Differs from the paper: RLVR-World uses LoRA only for supervised training; here 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -42,7 +43,8 @@ def add_lora(model: LlamaForCausalLM, rank: int = 16, alpha: float = 32,
         raise ValueError("this model already has a LoRA adapter; call lora.merge(model) first")
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", lora_dropout=0.0,
                         bias="none", task_type="CAUSAL_LM")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks an old name of transformers
         torch.manual_seed(seed)
         return get_peft_model(model, config).eval()
 
