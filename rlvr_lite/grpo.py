@@ -1,10 +1,10 @@
 """GRPO: sample a group of answers, verify each, and prefer the better half of the group.
 
 What: one update is sample -> reward -> advantage -> clipped policy gradient.
-    A_i = (R_i - mean R) / (std R + eps)                                           eq. (6.1)
-    r_it = exp(logp_it - logp_old_it)                                              eq. (6.2)
-    L_it = -min(r A, clip(r, 1 - c, 1 + c) A) + beta * k3(logp_it, logp_ref_it)    eq. (6.3)
-    k3 = exp(d) - d - 1,  d = logp_ref - logp                                      eq. (6.4)
+    A_i = (R_i - mean R) / (std R + eps)                              eq. (6.1)
+    J_it = min(r A, clip(r, 1 - c, 1 + c) A),  r = exp(logp - logp_old)     eq. (6.2)
+    k3_it = exp(d) - d - 1,  d = logp_ref - logp                      eq. (6.3)
+    loss = average of -J_it + beta k3_it                              eq. (6.4)
 Source: RLVR-World eq. (1) and section 4.3; appendix A for the settings; the unbiased std and the
 1e-6 are verl's. `loss="sequence"` is the equation as printed, `"token"` is what the code of the
 paper does, `"dr_grpo"` divides by a constant (Liu et al. 2025).
@@ -38,22 +38,18 @@ class GRPOConfig:
     """Settings of `train_grpo`.
 
     Attributes:
-        steps: rollout batches in all.
-        prompts: B, questions per step.
-        group: G, answers per question.
+        steps, prompts, group: rollout batches; questions B and answers G of each.
         lr: learning rate of AdamW.
         temperature: of the rollouts, and of the policy that is trained.
-        clip: c, how far the ratio may move from 1.
-        beta: weight of the KL term; 0 switches it off.
-        loss: "token", "sequence" or "dr_grpo", how tokens are averaged.
-        scale: "std" divides advantages by the spread of the group, "none" does not.
-        method: "grpo" or "rejection" (online rejection fine-tuning).
-        threshold: reward from which on an answer counts as verified, for "rejection".
+        clip, beta: how far the ratio may move from 1; weight of the KL term.
+        loss: "token", "sequence" or "dr_grpo", see `average`.
+        scale: "std" or "none", see `advantages`.
+        method, threshold: "grpo", or "rejection" (online rejection fine-tuning), where answers
+            with a reward from `threshold` on are imitated.
         minibatches: updates per rollout batch.
-        weight_decay: of AdamW.
-        grad_clip: largest norm of the gradient.
+        weight_decay, grad_clip: of AdamW; largest norm of the gradient.
         schedule: "constant" or "linear" (down to 0).
-        seed: seed of the questions' order and of the rollouts.
+        seed: of the questions' order and of the rollouts.
     """
 
     steps: int = 200
@@ -93,8 +89,7 @@ def advantages(reward: Tensor, scale: str = "std", eps: float = 1e-6) -> Tensor:
 
     Args:
         reward: (B, G).
-        scale: "std" divides by the group's standard deviation (unbiased), "none" does not.
-        eps: added to the standard deviation.
+        scale: "std" divides by the group's (unbiased) standard deviation + eps, "none" does not.
 
     Returns:
         (B, G); 0 in groups whose rewards are all equal.
@@ -105,30 +100,49 @@ def advantages(reward: Tensor, scale: str = "std", eps: float = 1e-6) -> Tensor:
 
 
 def k3(logp: Tensor, logp_ref: Tensor) -> Tensor:
-    """Low-variance, never negative estimate of KL(policy || reference) per token, eq. (6.4)."""
+    """Low-variance, never negative estimate of KL(policy || reference) per token, eq. (6.3)."""
     d = logp_ref - logp
     return torch.expm1(d) - d  # exp(d) - 1 - d loses every digit near d = 0
+
+
+def clipped_gain(logp: Tensor, logp_old: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """What a token gains, as far as it may move from where it was sampled, eq. (6.2): (N, T)."""
+    ratio = torch.exp(logp - logp_old)
+    held = ratio.clamp(1 - clip, 1 + clip)
+    return torch.minimum(ratio * advantage, held * advantage)
+
+
+def average(each: Tensor, mask: Tensor, loss: str, max_tokens: int | None = None,
+            total: float | None = None) -> Tensor:
+    """Masked average over tokens, eq. (6.4), in one of three ways: (N, T) -> ().
+
+    Args:
+        each, mask: (N, T) numbers, and bool.
+        loss: "token": mean over all tokens; "sequence": mean over each answer, then over
+            answers; "dr_grpo": sum over tokens / max_tokens (a constant), then over answers.
+        max_tokens: longest possible answer.
+        total: tokens ("token") or rows of the whole batch, if this is only a part of it.
+    """
+    each = each.masked_fill(~mask, 0.0)
+    if loss == "token":
+        return each.sum() / (total or mask.sum().clamp(min=1))
+    length = mask.sum(1).clamp(min=1) if loss == "sequence" else max_tokens
+    return (each.sum(1) / length).sum() / (total or len(each))
 
 
 def grpo_loss(logp: Tensor, logp_old: Tensor, advantage: Tensor, mask: Tensor,
               logp_ref: Tensor | None = None, clip: float = 0.2, beta: float = 0.0,
               loss: str = "token", max_tokens: int | None = None,
               total: float | None = None) -> tuple[Tensor, dict[str, float]]:
-    """The loss of a batch of rollouts, eq. (6.2) and (6.3).
+    """The loss of a batch of rollouts, eq. (6.4).
 
     Args:
-        logp: (N, T) log-probabilities of the tokens now, with gradient.
-        logp_old: (N, T) the same when they were sampled.
+        logp, logp_old, logp_ref: (N, T) log-probabilities of the tokens now (with gradient),
+            when they were sampled, and under the reference.
         advantage: (N,) or (N, 1).
         mask: (N, T) bool, the tokens that the policy chose.
-        logp_ref: (N, T) the same under the reference; needed if beta > 0.
-        clip: c.
-        beta: weight of the KL term.
-        loss: "token": mean over all tokens; "sequence": mean over each answer, then over
-            answers; "dr_grpo": sum over tokens / max_tokens, then mean over answers.
-        max_tokens: the constant of "dr_grpo", the longest possible answer.
-        total: number of tokens (rows, rows) of the whole batch, if only a part of it is given;
-            None: count the mask.
+        clip, beta: c, and the weight of the KL term.
+        loss, max_tokens, total: how tokens are averaged, see `average`.
 
     Returns:
         The scalar loss, and {"clip_fraction", "kl"} averaged over tokens.
@@ -136,30 +150,20 @@ def grpo_loss(logp: Tensor, logp_old: Tensor, advantage: Tensor, mask: Tensor,
     Raises:
         ValueError: a KL term without reference, "dr_grpo" without max_tokens, an unknown loss.
     """
-    if beta > 0 and logp_ref is None:
-        raise ValueError("beta > 0 needs logp_ref, the log-probabilities under the reference")
-    if loss not in CHOICES["loss"] or (loss == "dr_grpo" and not max_tokens):
-        raise ValueError(f'loss must be "token", "sequence", or "dr_grpo" with max_tokens; '
-                         f"got {loss!r} and max_tokens={max_tokens}")
+    if loss not in CHOICES["loss"] or (loss == "dr_grpo" and not max_tokens) or (
+            beta > 0 and logp_ref is None):
+        raise ValueError(f"loss={loss!r}: use one of {CHOICES['loss']}; dr_grpo needs max_tokens, "
+                         "beta > 0 needs logp_ref, the log-probabilities under the reference")
     advantage = advantage.view(-1, 1)                                  # (N, 1)
-    ratio = torch.exp(logp - logp_old)                                 # (N, T) eq. (6.2)
-    clipped = ratio.clamp(1 - clip, 1 + clip)
-    each = -torch.minimum(ratio * advantage, clipped * advantage)      # eq. (6.3)
+    gain = clipped_gain(logp, logp_old, advantage, clip)               # (N, T)
     kl = k3(logp, logp_ref) if logp_ref is not None else None
-    if beta > 0:
-        each = each + beta * kl
-    each, tokens = each.masked_fill(~mask, 0.0), mask.sum()
-    if loss == "token":
-        value = each.sum() / (total or tokens.clamp(min=1))
-    else:
-        length = mask.sum(1).clamp(min=1) if loss == "sequence" else max_tokens
-        value = (each.sum(1) / length).sum() / (total or len(each))
+    each = -gain + beta * kl if beta > 0 else -gain
     with torch.no_grad():
-        active = (ratio * advantage > clipped * advantage) & mask
-        stats = {"clip_fraction": (active.sum() / tokens.clamp(min=1)).item()}
+        held = gain < torch.exp(logp - logp_old) * advantage
+        stats = {"clip_fraction": average(held.float(), mask, "token").item()}
         if kl is not None:
-            stats["kl"] = (kl.masked_fill(~mask, 0.0).sum() / tokens.clamp(min=1)).item()
-    return value, stats
+            stats["kl"] = average(kl, mask, "token").item()
+    return average(each, mask, loss, max_tokens, total), stats
 
 
 # ---------------------------------------------------------------- the loop
@@ -222,10 +226,9 @@ class _Run:
     def __init__(self, model, task, config: GRPOConfig, folder, reference):
         self.model, self.task, self.config = model, task, config
         self.trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self.adapted = hasattr(model, "disable_adapter")
+        self.adapted, self.reference = hasattr(model, "disable_adapter"), reference
         if reference is None and config.beta > 0 and not self.adapted:
-            reference = copy.deepcopy(model).requires_grad_(False)
-        self.reference = reference
+            self.reference = copy.deepcopy(model).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             self.trained.values(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
         self.generator = torch.Generator(model.device).manual_seed(config.seed)
@@ -247,7 +250,7 @@ class _Run:
         parts = [self.task.reward(answer, batch[i // config.group])
                  for i, answer in enumerate(rollouts.answers)]
         reward = torch.tensor([part["reward"] for part in parts], device=self.model.device)
-        reward = reward.view(len(batch), config.group)                # (B, G)
+        reward = reward.view(-1, config.group)                        # (B, G)
         clock.append(time.process_time())
         stats = self.update(questions, rollouts, self.weigh(reward), measure_kl)
         clock.append(time.process_time())
@@ -304,8 +307,8 @@ class _Run:
                          config.beta, config.loss, self.task.max_new, total)
 
     def rows_of(self, questions: list[int]) -> Tensor:
-        group = torch.arange(self.config.group)
-        return (torch.tensor(questions)[:, None] * len(group) + group).flatten()
+        return torch.arange(self.config.prompts * self.config.group).view(
+            -1, self.config.group)[questions].flatten()
 
     def reference_logp(self, questions, ids: Tensor, mask: Tensor) -> Tensor:
         own = self.reference is None  # the adapter switched off
@@ -313,9 +316,8 @@ class _Run:
             return logp(start, questions, ids, mask, self.config.group, self.config.temperature)
 
     def descend(self, loss: Tensor) -> None:
-        linear = self.config.schedule == "linear"
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.lr * (1 - linear * self.step / self.config.steps)
+        done = self.step / self.config.steps if self.config.schedule == "linear" else 0.0
+        self.optimizer.param_groups[0]["lr"] = self.config.lr * (1 - done)
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.trained.values(), self.config.grad_clip)
