@@ -154,7 +154,10 @@ def _held_out(name: str, place: str) -> bool:
 
 def transitions(split: str, count: int, seed: int = 0, mix: Mix = SERIAL,
                 families: tuple[str, ...] | None = None) -> list[Transition]:
-    """A data set of distinct (state, action) pairs, the same for the same arguments.
+    """A data set of distinct transitions, the same for the same arguments.
+
+    In the training split no (state, action) pair comes twice; in all others no (situation,
+    action) pair does, so that a hundred test items are a hundred different questions.
 
     Args:
         split: one of `SPLITS`.
@@ -180,7 +183,7 @@ def transitions(split: str, count: int, seed: int = 0, mix: Mix = SERIAL,
         if split_of(state) != split:
             continue
         action = _choose(state, rng, mix)
-        key = state.canonical(), action
+        key = (state.canonical() if split == "train" else situation(state)), action
         if key not in seen:
             seen.add(key)
             found.append(step(state, action))

@@ -1,0 +1,448 @@
+# %% [markdown]
+# # RLVR on the text game
+#
+# {{badge}}
+#
+# *Runs in {{minutes}} on one CPU core.*
+#
+# **You will** post-train a world model on verified next states, find out
+# where its gain comes from, read a table with honest controls, and see one
+# setting in which reinforcement learning teaches what likelihood could not,
+# and several in which it does not.
+#
+# **You need** [chapter 3](03_mle.ipynb) (the base model),
+# [chapter 5](05_verifiable_rewards.ipynb) (the rewards) and
+# [chapter 6](06_grpo_and_lora.ipynb) (GRPO and LoRA).
+
+# %% tags=["setup"]
+{{setup}}
+
+# %% [markdown]
+# ## The paper's setting: a biased start
+#
+# RLVR-World starts from a model that was fine-tuned on 4,237 verified traces,
+# and almost all of them are transitions in which *something changes*
+# {cite}`wu2025rlvr`. Such a model believes that something always
+# changes. In play, most commands change nothing at all.
+#
+# Our miniature has the same bias, on purpose. The base model of this section
+# read traces of changed transitions (and 2 % of the others); its test
+# questions come from ordinary play.
+
+# %%
+from rlvr_lite import show
+from rlvr_lite.checkpoints import describe, load_text_base
+from rlvr_lite.experiments import find, find_difference, load_result
+from rlvr_lite.worlds.text_game import NATURAL, transitions
+
+model, task = load_text_base("text_natural")
+made = describe("text_natural")
+test = transitions("test", P.scale(tiny=200, full=800), mix=NATURAL)
+print(f"base: {made['parameters']:,} parameters, {made['steps']} MLE steps")
+print(f"test: {len(test)} questions, "
+      f"{sum(not t.changed for t in test)} of them change nothing")
+
+# %% [markdown]
+# We measure exact match, greedy, on three sets: all questions, those that
+# change something, those that do not. Beside the model stands the predictor
+# that needs no model: *do nothing*.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.experiments_text import mean, scores
+
+
+def subsets(values):
+    """Mean over all, changed and unchanged test questions."""
+    kept = {"all": [True] * len(test), "changed": [t.changed for t in test],
+            "unchanged": [not t.changed for t in test]}
+    return {name: mean(v for v, k in zip(values, keep) if k)
+            for name, keep in kept.items()}
+
+
+before = subsets(scores(model, task, test)["exact"])
+nothing = subsets([float(not t.changed) for t in test])
+for name in before:
+    print(f"{name:10} base {before[name]:5.1%}   "
+          f"do nothing {nothing[name]:6.1%}")
+
+# %% [markdown]
+# Look at the last line. Where nothing changes, the right answer is one word,
+# and a model that knows every rule of the game still fails often, because its
+# training data never rewarded silence.
+
+# %% [markdown]
+# ## What RL has to work with
+#
+# GRPO learns from the difference between answers to the same question. So
+# before any training, ask: in how many groups of eight does one answer
+# succeed and another fail? Those groups are *live*; the others carry no
+# gradient. Pass@8, the chance that at least one of eight is right, bounds
+# what can be found by sharpening alone.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.experiments_text import exploration
+
+asked = transitions("validation", 60, mix=NATURAL)
+found = exploration(model, task, asked, group=8)
+print(f"pass@1 {found['pass_1']:.0%}, pass@8 {found['pass_8']:.0%}, "
+      f"live groups {found['live']:.0%}")
+
+# %% [markdown]
+# ## Post-training, live
+#
+# The questions are natural play from the training split, and only the true
+# next state is known, no trace. Each step asks 16 questions, samples 8 answers
+# each, verifies them, and moves two thin LoRA matrices per layer.
+
+# %%
+from rlvr_lite.grpo import GRPOConfig, train_grpo
+from rlvr_lite.lora import add_lora, merge
+
+questions = transitions("train", 1000, seed=7, mix=NATURAL)
+config = GRPOConfig(steps=P.scale(tiny=120, full=2000), lr=1e-3)
+learner = add_lora(model, rank=16, alpha=32)
+history = train_grpo(learner, task, questions, config, log=None)
+for row in history[::20]:
+    print(f"step {row['step']:4}  reward {row['reward']:.2f}  "
+          f"live {row['live']:.2f}  length {row['length']:.1f}  "
+          f"entropy {row['entropy']:.3f}")
+
+# %%
+def smooth(rows, key, width=15):
+    """Running mean of a column of the log."""
+    values = [row[key] for row in rows]
+    return [mean(values[max(0, i - width):i + 1])
+            for i in range(len(values))]
+
+
+steps = [row["step"] for row in history]
+show.show_png(
+    show.curves({"mean reward": (steps, smooth(history, "reward")),
+                 "live groups": (steps, smooth(history, "live"))},
+                "step", "share", zero=True),
+    "The mean reward of the rollouts climbs over the GRPO steps while the "
+    "share of live groups falls: as answers agree, the signal dries up.")
+
+# %%
+learner = merge(learner)
+after_scores = scores(learner, task, test)
+after = subsets(after_scores["exact"])
+for name in after:
+    print(f"{name:10} base {before[name]:5.1%} -> RLVR {after[name]:5.1%}"
+          f"   do nothing {nothing[name]:6.1%}")
+print(f"the model now answers 'same' to {mean(after_scores['same']):.0%} "
+      f"of the questions")
+
+# %% [markdown]
+# Where did the gain come from? Overall accuracy is a weighted mean of the two
+# subsets, with the share $u$ of unchanged questions as weight,
+#
+# $$ \Delta_\text{all} = u \, \Delta_\text{unchanged}
+#    + (1 - u) \, \Delta_\text{changed}, \tag{7.1} $$
+#
+# so it can be taken apart without any doubt.
+
+# %%
+share = sum(not t.changed for t in test) / len(test)
+for name, weight in (("unchanged", share), ("changed", 1 - share)):
+    part = weight * (after[name] - before[name])  # eq. (7.1)
+    print(f"{name:10} contributes {part:+.1%} points")
+
+# %% [markdown]
+# ## The paper's table, taken apart
+#
+# The same arithmetic works on the published numbers. The headline of the
+# paper is the gain in overall accuracy:
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite import paper
+
+start = paper.TEXT_GAME["SFT (MLE), 1.5B"]
+end = paper.TEXT_GAME["RLVR, task-specific reward, 1.5B"]
+u = paper.TEST_UNCHANGED / paper.TEST_ROWS
+print(f"overall      {start[2]:.2f} -> {end[2]:.2f}")
+print(f"unchanged    {u * (end[0] - start[0]):+.1f} of the points")
+print(f"changed      {(1 - u) * (end[1] - start[1]):+.1f} of the points")
+print(f"do nothing   {paper.do_nothing():.2f}")
+
+# %% [markdown]
+# Nearly all of it is learning *not to edit*. That is worth having: it is a
+# real bias, and the metric sees it while the likelihood of the biased traces
+# does not. But the predictor that does nothing beats both of the fine-tuned
+# starting points, and the paper's table does not show it. So in this book the
+# headline of a text game is the *changed* subset, and "do nothing" stands in
+# every table.
+
+# %% [markdown]
+# ## Recorded: three seeds, six controls
+#
+# A live run on one seed is an anecdote. The table below was recorded with
+# several training seeds and every control at the same CPU time. Read it
+# column by column.
+
+# %% tags=["nbval-check-output"]
+natural = load_result("text_natural")
+show.result_table(natural)
+
+# %%
+show.show_png(
+    show.result_bars(natural, ["trivial", "mle", "mle_continued",
+                               "mle_gold_answers", "rejection_finetuning",
+                               "rlvr", "rlvr_task_specific"],
+                     ["changed", "unchanged"], xlabel="exact match, greedy"),
+    "Exact match of seven methods on changed and unchanged test questions of "
+    "the natural mix, with 95 percent intervals.")
+
+# %% [markdown]
+# And the differences, paired question by question and seed by seed. An
+# interval that holds 0 means: not decided.
+
+# %% tags=["nbval-check-output"]
+def difference_table(result, subsets=("all", "changed"), caption=""):
+    """RLVR minus each control, in points, with 95 % intervals."""
+    rows = []
+    for d in result["differences"]:
+        if d["a"] == "rlvr" and d["metric"] == "exact" \
+                and d["subset"] in subsets:
+            rows.append([show.method_name(d["b"]), d["decoding"],
+                         d["subset"], show.interval_text(d, sign=True)])
+    show.table(["RLVR minus", "decoding", "subset", "points"], rows, caption)
+
+
+difference_table(natural, caption="Text game, natural mix: paired "
+                 "differences in points of exact match")
+
+# %% [markdown]
+# Two rows decide how to read this section. *MLE, continued* says whether RLVR
+# merely trained longer. *MLE on the gold answers* says whether the gain needs
+# reinforcement learning at all: it sees the very next states that RLVR may
+# verify, as plain supervised pairs without a trace. In this world one tick is
+# easy to predict in one leap, so that control is strong.
+
+# %% [markdown]
+# ## Where a chain of thought has to work
+#
+# The second study makes the leap impossible. The actions are `wait n` with up
+# to six ticks, and every tick is non-linear: a thermostat, a float switch, a
+# lid that pops. The traces write every tick. They are scarce, and the base
+# model is trained on them until its validation accuracy stops rising.
+
+# %% tags=["nbval-check-output"]
+serial = load_result("text_serial")
+show.result_table(serial)
+
+# %% tags=["nbval-check-output"]
+difference_table(serial, ("changed",), "Text game, long waits: paired "
+                 "differences on changed questions, in points")
+
+# %%
+show.show_png(
+    show.result_bars(serial, ["mle", "mle_continued", "mle_gold_answers",
+                              "rejection_finetuning", "rlvr"],
+                     ["changed", "layouts/changed", "combinations/changed"],
+                     xlabel="exact match on changed questions, greedy"),
+    "Exact match on changed questions of the text game with long waits, for "
+    "five methods on three test splits, with 95 percent intervals.")
+
+# %% [markdown]
+# Why can RLVR do what more likelihood cannot? The traces are few, and after
+# enough epochs the model knows them by heart: its loss on them is close to
+# zero and further MLE has nothing left to say. The verifier does not need
+# traces. It asks new questions, lets the model think in its own words, and
+# rewards the chains that arrive. The gold answers alone are too few to learn
+# six non-linear ticks in one leap.
+
+# %% [markdown]
+# The recorded curves show it: accuracy on validation questions over CPU
+# seconds of training after the base.
+
+# %%
+lines = {}
+for method in ("mle_continued", "rejection_finetuning", "rlvr"):
+    rows = [r for r in serial["curves"][method] if "validation_exact" in r]
+    lines[show.method_name(method)] = (
+        [r["cpu_seconds"] for r in rows],
+        [r["validation_exact"] for r in rows])
+show.show_png(
+    show.curves(lines, "CPU seconds after the base",
+                "validation accuracy, greedy"),
+    "Validation accuracy over training time for continued MLE, rejection "
+    "fine-tuning and RLVR, one seed, all starting from the same base.")
+
+# %% [markdown]
+# ## What does not generalise
+#
+# The split *families* is a game that combines two mechanisms which never met
+# in training. No method learns it, because nothing in its data asks for it:
+
+# %% tags=["nbval-check-output"]
+for method in ("trivial", "mle", "mle_continued", "mle_gold_answers", "rlvr"):
+    row = find(serial, method, "greedy", "families")
+    print(f"{show.method_name(method):26} {show.interval_text(row)}")
+
+# %% [markdown]
+# ## What it cost
+#
+# RL steps and MLE steps are not the same coin. One GRPO step samples 128
+# answers; one MLE step reads 32. The honest unit is time on the same core.
+
+# %% tags=["nbval-check-output"]
+rows = [[show.method_name(c["method"]), f"{c['steps']:,.0f}",
+         f"{c['samples']:,.0f}", f"{c['cpu_seconds']:.0f}"]
+        for c in serial["cost"] if c.get("steps")]
+show.table(["method", "steps", "samples", "CPU s"], rows,
+           "Training cost after the base (the base itself in the row MLE)")
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{exercise} Taking a gain apart
+# :label: ex-07-decompose
+#
+# *Goal: say where a gain comes from · Difficulty: 1/5 · Minutes: 5*
+#
+# Write `decompose(before, after, share)`: the dicts hold accuracies under
+# `"unchanged"` and `"changed"`, `share` is the share of unchanged questions.
+# Return a dict with the contribution of each subset to the overall gain,
+# equation (7.1).
+# :::
+
+# %% tags=["exercise"]
+def decompose(before, after, share):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch07.decompose(decompose)
+
+# %% [markdown]
+# :::{solution} ex-07-decompose
+# :class: dropdown
+#
+# ```python
+# def decompose(before, after, share):
+#     unchanged = share * (after["unchanged"] - before["unchanged"])
+#     changed = (1 - share) * (after["changed"] - before["changed"])
+#     return {"unchanged": unchanged, "changed": changed}
+# ```
+# :::
+
+# %% [markdown]
+# :::{exercise} Live groups
+# :label: ex-07-live
+#
+# *Goal: know how much signal a batch carries · Difficulty: 1/5 · Minutes: 5*
+#
+# Write `live_share(groups)`: `groups` is a list of lists of rewards. Return
+# the share of groups that carry a gradient.
+# :::
+
+# %% tags=["exercise"]
+def live_share(groups):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch07.live_share(live_share)
+
+# %% [markdown]
+# :::{solution} ex-07-live
+# :class: dropdown
+#
+# ```python
+# def live_share(groups):
+#     live = [max(group) > min(group) for group in groups]
+#     return sum(live) / len(live)
+# ```
+# :::
+
+# %% [markdown]
+# :::{exercise} A fair budget
+# :label: ex-07-budget
+#
+# *Goal: give a control the same compute · Difficulty: 2/5 · Minutes: 5*
+#
+# RL ran for `rl_seconds`. A probe of MLE took `probe_seconds` for
+# `probe_steps` steps. Write `equal_steps(rl_seconds, probe_steps,
+# probe_seconds)`: how many whole MLE steps fit into the time of RL?
+# :::
+
+# %% tags=["exercise"]
+def equal_steps(rl_seconds, probe_steps, probe_seconds):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch07.equal_steps(equal_steps)
+
+# %% [markdown]
+# :::{solution} ex-07-budget
+# :class: dropdown
+#
+# ```python
+# def equal_steps(rl_seconds, probe_steps, probe_seconds):
+#     return int(rl_seconds / (probe_seconds / probe_steps))
+# ```
+# :::
+
+# %% [markdown]
+# :::{exercise} A fair verdict
+# :label: ex-07-verdict
+#
+# *Goal: let intervals decide · Difficulty: 2/5 · Minutes: 10*
+#
+# `differences` maps the name of a control to `(mean, low, high)` of RLVR minus
+# that control. Write `verdict(differences)`. Return
+# `"better than every control"` if every interval lies above 0;
+# `"worse than NAME, NAME"` with the controls whose interval lies below 0, if
+# there are any; otherwise `"not decided"`.
+# :::
+
+# %% tags=["exercise"]
+def verdict(differences):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch07.verdict(verdict)
+
+# %% [markdown]
+# :::{solution} ex-07-verdict
+# :class: dropdown
+#
+# ```python
+# def verdict(differences):
+#     if all(low > 0 for mean, low, high in differences.values()):
+#         return "better than every control"
+#     lost = [name for name, d in differences.items() if d[2] < 0]
+#     if lost:
+#         return "worse than " + ", ".join(lost)
+#     return "not decided"
+# ```
+# :::
+
+# %% [markdown]
+# ## What to inspect
+#
+# | signal | healthy | if not |
+# |---|---|---|
+# | live groups | 20 to 60 %, falling slowly | near 0: the base is too sure or too weak; raise the temperature, take harder or easier questions |
+# | reward | rises, then flattens | it falls: halve the learning rate |
+# | share of *same* answers | near the true share | it keeps rising: the policy hides in "nothing changes" |
+# | length | steady | it shrinks: the trace is being dropped; check the reward of short answers |
+# | entropy | falls slowly | near 0 within a few steps: collapse; lower the learning rate, add KL |
+#
+# ## Pitfalls
+#
+# - Quoting the base sampled and RLVR greedy. Compare like with like; greedy
+#   decoding of the base is free.
+# - Judging RLVR from a base that has not converged. More likelihood is then
+#   the better use of the time.
+# - Reporting overall accuracy alone. Print "do nothing" and the changed
+#   subset.
+# - Choosing the checkpoint on the test set, as the paper's code does.
+#
+# ## Further reading
+#
+# RLVR-World {cite}`wu2025rlvr`, section 5.1, table 1, and appendix A.1
+# for data, rewards and settings.
