@@ -26,6 +26,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from random import Random
 
 import torch
 
@@ -39,7 +40,8 @@ from rlvr_lite.model import build, load, sample, save
 from rlvr_lite.paths import results_folder
 from rlvr_lite.tasks.text_game import TextGameTask, train_tokenizer
 from rlvr_lite.worlds.text_families import HELD_OUT, TRAINED
-from rlvr_lite.worlds.text_game import NATURAL, SERIAL, Mix, Transition, transitions
+from rlvr_lite.worlds.text_game import NATURAL, SERIAL, Mix, Transition, step, transitions
+from rlvr_lite.worlds.text_state import SWITCHES, State
 
 EXTRA_SPLITS = ("combinations", "layouts", "families")
 TEMPERATURES = (0.0, 0.4, 0.7, 1.0)
@@ -234,8 +236,9 @@ def mle(study: Study, seed: int, folder: Path) -> Run:
 
 def mle_continued(study: Study, seed: int, folder: Path) -> Run:
     """More MLE on the same traces, for as many CPU seconds as RL gets."""
-    return _more_mle(study, seed, folder, "mle_continued", task_for(), load_base(study, seed,
-                     folder), data(study, "traces", seed), study.seconds, lr=1e-3)
+    task = task_for()
+    return _more_mle(study, seed, folder, "mle_continued", task, load_base(study, seed, folder),
+                     pairs(task, data(study, "traces", seed)), study.seconds, lr=1e-3)
 
 
 def mle_gold_answers(study: Study, seed: int, folder: Path) -> Run:
@@ -246,14 +249,49 @@ def mle_gold_answers(study: Study, seed: int, folder: Path) -> Run:
     items = data(study, "prompts", seed) + data(study, "traces", seed)
     seconds = study.seconds + experiments.load_run(
         experiments.run_path(Path(folder) / study.name, "mle", seed)).cost["cpu_seconds"]
-    return _more_mle(study, seed, folder, "mle_gold_answers", task_for(trace=False), model, items,
+    task = task_for(trace=False)
+    return _more_mle(study, seed, folder, "mle_gold_answers", task, model, pairs(task, items),
                      seconds, lr=3e-3)
 
 
+def slip(rng: Random, p: float = 0.12) -> Callable[[State], None]:
+    """A teacher's error: with probability p a value of a tick comes out one too high or low."""
+    def disturb(state: State) -> None:
+        numbers = [(t, n) for t in state.things.values() for n in t.values if n not in SWITCHES]
+        if numbers and rng.random() < p:
+            thing, name = rng.choice(numbers)
+            value = thing.values[name]
+            thing.values[name] = value - 1 if value == 9 or value > 1 and rng.random() < 0.5 \
+                else value + 1
+    return disturb
+
+
+def noisy_traces(study: Study, seed: int, filtered: bool) -> list[tuple[list[int], list[int]]]:
+    """The prompts of RL, each with a trace of a teacher that slips; all, or the verified ones."""
+    task, rng = task_for(), Random(seed)
+    found = []
+    for t in data(study, "prompts", seed):
+        answer = task.answer(step(t.state, t.action, slip(rng)))
+        if not filtered or task.reward(answer, t)["reward"] == 1.0:
+            found.append((task.question(t), answer))
+    return found
+
+
+def mle_teacher(study: Study, seed: int, folder: Path, filtered: bool) -> Run:
+    """MLE continued on the clean traces and on those of a teacher that slips.
+
+    The teacher is help that RL does not get: a trace for every prompt, if an unreliable one."""
+    task, traces = task_for(), noisy_traces(study, seed, filtered)
+    run = _more_mle(study, seed, folder, "mle_filtered" if filtered else "mle_noisy", task,
+                    load_base(study, seed, folder),
+                    pairs(task, data(study, "traces", seed)) + traces, study.seconds, lr=1e-3)
+    run.notes["teacher_traces"] = len(traces)
+    return run
+
+
 def _more_mle(study: Study, seed: int, folder: Path, method: str, task: TextGameTask, model,
-              items: list[Transition], seconds: float, lr: float) -> Run:
+              data_pairs: list, seconds: float, lr: float) -> Run:
     """MLE for a budget of CPU seconds: the number of steps is measured on the first ones."""
-    data_pairs = pairs(task, items)
     probe = train_mle(copy.deepcopy(model), data_pairs, MLEConfig(steps=60, lr=lr), log=None)
     steps = max(100, int(seconds / probe[-1]["cpu_seconds"] * 60))
     config = MLEConfig(steps=steps, lr=lr, seed=seed + 1, validate_every=max(50, steps // 20))
@@ -295,6 +333,8 @@ METHODS: dict[str, Callable[..., Run]] = {
     "mle": mle,
     "mle_continued": mle_continued,
     "mle_gold_answers": mle_gold_answers,
+    "mle_noisy": functools.partial(mle_teacher, filtered=False),
+    "mle_filtered": functools.partial(mle_teacher, filtered=True),
     "rejection_finetuning": functools.partial(reinforce, name="rejection_finetuning",
                                               method="rejection"),
     "rlvr": functools.partial(reinforce, name="rlvr"),
@@ -432,7 +472,8 @@ def main(arguments: list[str] | None = None) -> None:
     if chosen.summarise:
         print(summarise(chosen.study, chosen.folder, tuple(chosen.methods)))
     else:
-        run_all(changed_study(chosen.study, chosen.set), chosen.methods, chosen.seeds, chosen.folder, chosen.jobs)
+        run_all(changed_study(chosen.study, chosen.set), chosen.methods, chosen.seeds,
+                chosen.folder, chosen.jobs)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ action may span several ticks, so that a transition can ask for serial computati
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 from zlib import crc32
@@ -61,13 +61,16 @@ def actions(state: State) -> Iterator[str]:
                     yield f"put {thing.name} in {place.name}"
 
 
-def step(state: State, action: str) -> Transition:
+def step(state: State, action: str,
+         disturb: Callable[[State], None] | None = None) -> Transition:
     """Play one command.
 
     Args:
         state: is not changed.
         action: one of the forms of `actions`; a legal command that cannot be done now (a shut
             door, a hot pot) is *blocked*: it has no effect, but time passes all the same.
+        disturb: called on the state after every tick; it may spoil it, which makes the wrong
+            transition that a careless teacher would write down.
     Raises:
         ValueError: the text is no command of this game.
     """
@@ -78,6 +81,8 @@ def step(state: State, action: str) -> Transition:
     after_action, ticks = now.copy(), []
     for _ in range(count):
         tick(now)
+        if disturb is not None:
+            disturb(now)
         ticks.append(now.copy())
     _renumber(now, state)
     FAMILIES[now.family].update_score(now)
