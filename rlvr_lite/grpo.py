@@ -191,8 +191,7 @@ def train_grpo(model, task, transitions: list, config: GRPOConfig,
         One row per step: {"step", mean "reward" and its parts, "live" (share of groups that
         carry a gradient), "kl" (None where not measured), "entropy" (nats per token, estimated
         from the rollouts), "clip_fraction", "length", "samples", "tokens", "cpu_seconds",
-        "sample_s", "reward_s", "update_s", and validated numbers}; row 0 is the start model's
-        validation, if there is one.
+        "sample_s", "reward_s", "update_s", validated numbers}; row 0 validates the start model.
 
     Raises:
         ValueError: no transitions, or a checkpoint of a run with other settings.
