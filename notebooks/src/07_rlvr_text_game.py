@@ -329,7 +329,7 @@ rlvr_lite.checks.ch07.decompose(decompose)
 
 # %% [markdown]
 # :::{exercise} Live groups
-# :label: ex-07-live
+# :label: ex-07-live-share
 #
 # *Goal: know how much signal a batch carries · Difficulty: 1/5 · Minutes: 5*
 #
@@ -346,7 +346,7 @@ def live_share(groups):
 rlvr_lite.checks.ch07.live_share(live_share)
 
 # %% [markdown]
-# :::{solution} ex-07-live
+# :::{solution} ex-07-live-share
 # :class: dropdown
 #
 # ```python
@@ -358,7 +358,7 @@ rlvr_lite.checks.ch07.live_share(live_share)
 
 # %% [markdown]
 # :::{exercise} A fair budget
-# :label: ex-07-budget
+# :label: ex-07-equal-steps
 #
 # *Goal: give a control the same compute · Difficulty: 2/5 · Minutes: 5*
 #
@@ -376,7 +376,7 @@ def equal_steps(rl_seconds, probe_steps, probe_seconds):
 rlvr_lite.checks.ch07.equal_steps(equal_steps)
 
 # %% [markdown]
-# :::{solution} ex-07-budget
+# :::{solution} ex-07-equal-steps
 # :class: dropdown
 #
 # ```python

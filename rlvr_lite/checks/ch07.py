@@ -60,7 +60,8 @@ WRONG = {
         # a count instead of a share
         "def live_share(groups):\n    return sum(max(g) > min(g) for g in groups)\n",
         # the dead ones
-        "def live_share(groups):\n    return sum(max(g) == min(g) for g in groups) / len(groups)\n",
+        "def live_share(groups):\n"
+        "    return sum(max(g) == min(g) for g in groups) / len(groups)\n",
     ],
     "equal_steps": [
         # as many steps as RL had seconds

@@ -37,7 +37,8 @@ def nested(state: State, thing: Thing) -> str:
     """An object, its values, and in brackets what it holds."""
     if not thing.contains:
         return values(thing)
-    return f"{values(thing)} ( {' '.join(nested(state, state.things[n]) for n in thing.contains)} )"
+    inside = " ".join(nested(state, state.things[name]) for name in thing.contains)
+    return f"{values(thing)} ( {inside} )"
 
 
 def score_line(state: State) -> str:
