@@ -17,11 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.utils import logging
 
 from rlvr_lite.llama import Weights, check_questions, pad, read, run, weights
 from rlvr_lite.sampling import Rollouts, sample
 
 __all__ = ["Rollouts", "build", "load", "logp", "pad", "sample", "save"]
+
+logging.disable_progress_bar()  # reading a megabyte needs none, and notebooks show it as a widget
 
 
 # ---------------------------------------------------------------- the model
