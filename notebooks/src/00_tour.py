@@ -39,11 +39,12 @@ print(f"{weights:,} weights, {task.tokenizer.vocab_size} tokens")
 
 # %%
 from rlvr_lite import show
-from rlvr_lite.worlds.text_game import SERIAL, transitions
+from rlvr_lite.experiments_text import STUDIES, data
 
-test = transitions("test", P.scale(200, 800), 0, SERIAL)
-t = next(t for t in test if t.action == "wait 4" and t.changed
-         and t.state.family == "baking")
+study = STUDIES["text_serial"]     # the settings of the recorded experiment
+test = data(study, "test")[:P.scale(tiny=200, full=400)]
+t = next(t for t in test if t.action == "wait 4" and t.changed and any(
+         oven.values["on"] and oven.contains for oven in t.state.of("Oven")))
 show.show_png(show.draw_states([t.state, t.next_state],
                                ["the state", f"the truth after {t.action}"]),
               "Two drawings of a kitchen as boxes in boxes: the state, and "
@@ -130,7 +131,7 @@ import copy
 from rlvr_lite.grpo import GRPOConfig, train_grpo
 from rlvr_lite.lora import add_lora, merge
 
-prompts = transitions("train", P.scale(1500, 6000), 500, SERIAL)
+prompts = data(study, "prompts")
 policy = add_lora(copy.deepcopy(model), rank=16, alpha=32)
 config = GRPOConfig(steps=P.scale(60, 1000), prompts=16, group=8, lr=1e-3)
 history = train_grpo(policy, task, prompts, config, log=None)
