@@ -126,7 +126,7 @@ class Mix:
 
 
 SERIAL = Mix(active=0.95, wait=0.9)   # long waits: every tick has to be worked through
-NATURAL = Mix(active=0.3, wait=0.25)  # ordinary play: much of it changes nothing
+NATURAL = Mix(active=0.2, wait=0.25)  # ordinary play: much of it changes nothing
 
 
 def split_of(state: State) -> str:
