@@ -118,7 +118,7 @@ def train(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Exact match of a saved model on one split."""
-    from rlvr_lite import experiments_text, model
+    from rlvr_lite import evaluation, experiments_text, model
 
     study = experiments_text.STUDIES[known_study(options.study)]
     splits = ("test", "validation", *experiments_text.EXTRA_SPLITS)
@@ -129,7 +129,7 @@ def evaluate(options: argparse.Namespace) -> None:
     items = experiments_text.data(study, options.split)[:options.items]
     task = experiments_text.task_for(trace=not options.no_trace)
     trained = model.load(options.model)
-    found = experiments_text.scores(trained, task, items, options.temperature, options.seed)
+    found = evaluation.scores(trained, task, items, options.temperature, options.seed)
     changed = [int(t.changed) for t in items]
     line(options.split, found, {"changed": changed, "unchanged": [1 - c for c in changed]})
 

@@ -37,7 +37,7 @@ import torch
 
 from rlvr_lite import experiments
 from rlvr_lite.experiments import Comparison, Run
-from rlvr_lite.experiments_text import answers, exploration, mean
+from rlvr_lite.evaluation import answers, exploration, mean
 from rlvr_lite.grpo import GRPOConfig, train_grpo
 from rlvr_lite.lora import add_lora, merge
 from rlvr_lite.metrics import bootstrap

@@ -31,12 +31,12 @@ from random import Random
 import torch
 
 from rlvr_lite import experiments
+from rlvr_lite.evaluation import exploration, mean, scores
 from rlvr_lite.experiments import Comparison, Run
 from rlvr_lite.grpo import GRPOConfig, train_grpo
 from rlvr_lite.lora import add_lora, merge
-from rlvr_lite.metrics import pass_at_k
 from rlvr_lite.mle import MLEConfig, train_mle
-from rlvr_lite.model import build, load, sample, save
+from rlvr_lite.model import build, load, save
 from rlvr_lite.paths import results_folder
 from rlvr_lite.tasks.text_game import TextGameTask, train_tokenizer
 from rlvr_lite.worlds.text_families import HELD_OUT, TRAINED
@@ -130,34 +130,6 @@ def pairs(task: TextGameTask, items: list[Transition]) -> list[tuple[list[int], 
 
 
 # ---------------------------------------------------------------- evaluation
-def answers(model, task: TextGameTask, items: list[Transition], temperature: float = 0.0,
-            group: int = 1, seed: int = 0, batch: int = 64) -> list[list[list[int]]]:
-    """`group` answers to every question; questions of similar length share a batch."""
-    order = sorted(range(len(items)), key=lambda i: len(task.question(items[i])))
-    generator = torch.Generator(model.device).manual_seed(seed)
-    found: list = [None] * len(items)
-    for start in range(0, len(order), batch):
-        rows = order[start:start + batch]
-        rollouts = sample(model, [task.question(items[i]) for i in rows], group, task.max_new,
-                          temperature, eos_id=task.tokenizer.eos_id, generator=generator)
-        for at, i in enumerate(rows):
-            found[i] = rollouts.answers[at * group:(at + 1) * group]
-    return found
-
-
-def scores(model, task: TextGameTask, items: list[Transition], temperature: float = 0.0,
-           seed: int = 0) -> dict[str, list[float]]:
-    """Metric -> one value per item."""
-    rows = [task.metrics(a[0], t) for a, t in
-            zip(answers(model, task, items, temperature, 1, seed), items)]
-    return {name: [row[name] for row in rows] for name in rows[0]}
-
-
-def mean(values) -> float:
-    values = list(values)
-    return sum(values) / len(values)
-
-
 def validator(task: TextGameTask, study: Study, items: int = 200) -> Callable:
     """A `validate` function for training: greedy exact match on validation items."""
     chosen = data(study, "validation")[:items]
@@ -186,15 +158,6 @@ def evaluate(model, task: TextGameTask, study: Study, seed: int, method: str,
         run.subsets[split] = {"changed": [int(t.changed) for t in items],
                               "unchanged": [int(not t.changed) for t in items]}
     return run
-
-
-def exploration(model, task: TextGameTask, items: list[Transition], group: int = 8) -> dict:
-    """What RL has to work with: pass@1, pass@group and the share of live groups at T = 1."""
-    right = [sum(task.metrics(a, t)["exact"] for a in found) for found, t in
-             zip(answers(model, task, items, 1.0, group), items)]
-    return {"pass_1": mean(r / group for r in right),
-            f"pass_{group}": mean(pass_at_k(int(r), group, group) for r in right),
-            "live": mean(0 < r < group for r in right)}
 
 
 # ---------------------------------------------------------------- methods

@@ -48,7 +48,7 @@ print(f"test: {len(test)} questions, "
 # that needs no model: *do nothing*.
 
 # %% tags=["nbval-check-output"]
-from rlvr_lite.experiments_text import mean, scores
+from rlvr_lite.evaluation import mean, scores
 
 
 def subsets(values):
@@ -80,7 +80,7 @@ for name in before:
 # what can be found by sharpening alone.
 
 # %% tags=["nbval-check-output"]
-from rlvr_lite.experiments_text import exploration
+from rlvr_lite.evaluation import exploration
 
 asked = transitions("validation", 60, mix=NATURAL)
 found = exploration(model, task, asked, group=8)
