@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import copy
 import functools
+import json
 import os
 import time
 from collections.abc import Callable
@@ -254,13 +255,18 @@ def mle_teacher(study: Study, seed: int, folder: Path, filtered: bool) -> Run:
 
 def _more_mle(study: Study, seed: int, folder: Path, method: str, task: TextGameTask, model,
               data_pairs: list, seconds: float, lr: float) -> Run:
-    """MLE for a budget of CPU seconds: the number of steps is measured on the first ones."""
-    probe = train_mle(copy.deepcopy(model), data_pairs, MLEConfig(steps=60, lr=lr), log=None)
-    steps = max(100, int(seconds / probe[-1]["cpu_seconds"] * 60))
+    """MLE for a budget of CPU seconds: the number of steps is measured on the first ones, and
+    kept beside the checkpoint, so that a run that was stopped goes on with the same plan."""
+    place = Path(folder) / study.name / f"{method}-{seed}"
+    plan = place / "steps.json"
+    if not plan.is_file():
+        probe = train_mle(copy.deepcopy(model), data_pairs, MLEConfig(steps=60, lr=lr), log=None)
+        steps = max(100, int(seconds / probe[-1]["cpu_seconds"] * 60))
+        experiments.write_json(plan, steps)
+    steps = json.loads(plan.read_text())
     config = MLEConfig(steps=steps, lr=lr, seed=seed + 1, validate_every=max(50, steps // 20))
-    history = train_mle(model, data_pairs, config, validator(task, study),
-                        best="validation_exact", log=_log(study, method, seed),
-                        folder=Path(folder) / study.name / f"{method}-{seed}")
+    history = train_mle(model, data_pairs, config, validator(task, study), folder=place,
+                        best="validation_exact", log=_log(study, method, seed))
     run = evaluate(model, task, study, seed, method)
     run.history, run.cost = history, _mle_cost(history, config.batch)
     return run

@@ -108,6 +108,15 @@ def test_finished_runs_are_not_repeated(folder, monkeypatch):
     assert run_one(TINY, "mle", 0, folder).is_file()
 
 
+def test_a_control_that_was_stopped_goes_on_with_the_steps_it_had_planned(folder):
+    first = experiments.load_run(experiments.run_path(folder / TINY.name, "mle_continued", 0))
+    experiments.run_path(folder / TINY.name, "mle_continued", 0).unlink()
+    run_one(TINY, "mle_continued", 0, folder)  # its checkpoint is finished: nothing is trained
+    again = experiments.load_run(experiments.run_path(folder / TINY.name, "mle_continued", 0))
+    assert json.dumps(again.history) == json.dumps(first.history)
+    assert again.scores == first.scores
+
+
 def test_training_and_test_questions_differ():
     study = STUDIES["text_serial"]
     asked = {t.state.canonical() for part in ("traces", "prompts") for t in data(study, part)}
