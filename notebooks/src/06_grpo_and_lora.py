@@ -759,6 +759,10 @@ rlvr_lite.checks.ch06.lora_numbers(lora_numbers)
 #
 # - RLVR-World {cite}`wu2025rlvr`, section 4.3 and equation 1 (GRPO on world
 #   models), appendix A (settings).
+# - GRPO {cite}`shao2024deepseekmath`, section 4.1; PPO and its clipping
+#   {cite}`schulman2017ppo`; the KL estimators {cite}`schulman2020kl`; the
+#   averages: token mean {cite}`yu2025dapo`, a constant {cite}`liu2025drgrpo`.
+# - LoRA {cite}`hu2022lora`, section 4.1.
 # - The equations of this chapter in code: `rlvr_lite/grpo.py`; the same loss and
 #   gradients as TRL's `GRPOTrainer` are a test of this repository. (Newer
 #   versions of TRL multiply the KL term by the ratio unless told otherwise,
