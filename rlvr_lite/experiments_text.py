@@ -289,7 +289,9 @@ def reinforce(study: Study, seed: int, folder: Path, name: str = "rlvr", kind: s
     save(model, Path(folder) / study.name / f"{name}-{seed}" / "model")
     run = evaluate(model, task, study, seed, name, splits)
     last = history[-1]
-    run.history = history[::max(1, len(history) // 100)]
+    every = max(1, len(history) // 60)
+    run.history = [row for i, row in enumerate(history)
+                   if i % every == 0 or "validation_exact" in row]
     run.cost = {"steps": last["step"], "samples": last["samples"],
                 "tokens": sum(row.get("tokens", 0) for row in history),
                 "cpu_seconds": last["cpu_seconds"]}

@@ -261,6 +261,8 @@ show.show_png(
 # %%
 lines = {}
 for method in ("mle_continued", "rejection_finetuning", "rlvr"):
+    if method not in serial["curves"]:
+        continue
     rows = [r for r in serial["curves"][method] if "validation_exact" in r]
     lines[show.method_name(method)] = (
         [r["cpu_seconds"] for r in rows],
@@ -278,7 +280,7 @@ show.show_png(
 # in training. No method learns it, because nothing in its data asks for it:
 
 # %% tags=["nbval-check-output"]
-for method in ("trivial", "mle", "mle_continued", "mle_gold_answers", "rlvr"):
+for method in dict.fromkeys(row["method"] for row in serial["rows"]):
     row = find(serial, method, "greedy", "families")
     print(f"{show.method_name(method):26} {show.interval_text(row)}")
 
