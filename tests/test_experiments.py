@@ -8,7 +8,7 @@ import pytest
 from rlvr_lite import experiments
 from rlvr_lite.experiments import Comparison, Run, find, find_difference, save_run, summarise
 from rlvr_lite.experiments_text import (
-    METHODS, STUDIES, changed_study, comparisons, data, run_all, run_one)
+    METHODS, STUDIES, changed_study, comparisons, data, noisy_traces, run_all, run_one, task_for)
 from rlvr_lite.mle import MLEConfig
 
 
@@ -129,6 +129,15 @@ def test_the_natural_traces_are_biased_and_its_prompts_are_not():
     traces, prompts = data(study, "traces"), data(study, "prompts")
     assert sum(t.changed for t in traces) / len(traces) > 0.95
     assert 0.35 < sum(t.changed for t in prompts) / len(prompts) < 0.65
+
+
+def test_a_teacher_that_slips_writes_wrong_traces_and_the_filter_finds_them():
+    task = task_for()
+    every, kept = (noisy_traces(TINY, 0, filtered) for filtered in (False, True))
+    answers = {tuple(q): t for t in data(TINY, "prompts") for q in [task.question(t)]}
+    right = [task.reward(a, answers[tuple(q)])["reward"] for q, a in every]
+    assert len(every) == TINY.prompts and 0.4 < sum(right) / len(right) < 0.95
+    assert kept == [pair for pair, r in zip(every, right) if r == 1.0]
 
 
 def test_settings_and_methods_are_checked():
