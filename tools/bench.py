@@ -42,14 +42,17 @@ CONTENDERS = ("our sampler", "generate", "our GRPO step", "TRL GRPO step")
 class Bench:
     """The shared ingredients: a model that has learned to end its answers, and questions."""
 
-    def __init__(self, mle_steps: int):
+    def __init__(self, mle_steps: int, base: str | None = None):
         self.items = transitions("train", 400, seed=0)
         self.task = TextGameTask(train_tokenizer(self.items), max_new=100)
-        self.model = M.build(self.task.tokenizer.vocab_size, max_tokens=512, seed=0)
         pairs = [(self.task.question(t), self.task.answer(t)) for t in self.items]
-        mle.train_mle(self.model, pairs, mle.MLEConfig(steps=mle_steps), log=None)
         self.questions = [question for question, _ in pairs[:B]]
         self.folder = tempfile.TemporaryDirectory()
+        if base:
+            self.model = M.load(base)
+            return
+        self.model = M.build(self.task.tokenizer.vocab_size, max_tokens=512, seed=0)
+        mle.train_mle(self.model, pairs, mle.MLEConfig(steps=mle_steps), log=None)
 
     def fresh(self):
         return lora.add_lora(copy.deepcopy(self.model))
@@ -125,21 +128,21 @@ def has_trl() -> bool:
     return True
 
 
-def peak_memory(name: str, mle_steps: int) -> float:
+def peak_memory(name: str, base: Path) -> float:
     """MiB that a contender adds to the process, measured in a process of its own."""
     found = subprocess.run(
-        [sys.executable, __file__, "--memory", name, "--mle-steps", str(mle_steps)],
+        [sys.executable, __file__, "--memory", name, "--base", str(base)],
         capture_output=True, text=True, check=True)
     return float(found.stdout.strip().splitlines()[-1])
 
 
-def measure(names: list[str], repeats: int, mle_steps: int):
+def measure(names: list[str], options):
     """CPU seconds per unit of work and tokens per second, one value per repeat."""
-    bench = Bench(mle_steps)
+    bench = Bench(options.mle_steps, options.base)
     runs = {name: bench.prepare(name) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     speed: dict[str, list[float]] = {name: [] for name in names}
-    for repeat in range(repeats + 1):  # the first round warms up and is thrown away
+    for repeat in range(options.repeats + 1):  # the first round warms up and is thrown away
         for name, run in runs.items():
             start = time.process_time()
             work, tokens = run(repeat)
@@ -191,11 +194,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--mle-steps", type=int, default=250)
     parser.add_argument("--memory", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--base", help=argparse.SUPPRESS)
     parser.add_argument("--dry-run", action="store_true", help="print, but write nothing")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.memory:
-        run = Bench(options.mle_steps).prepare(options.memory)
+        run = Bench(options.mle_steps, options.base).prepare(options.memory)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         run(0)
         print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
@@ -203,8 +207,10 @@ def main() -> None:
     names = [name for name in CONTENDERS if has_trl() or not name.startswith("TRL")]
     if len(names) < len(CONTENDERS):
         print("TRL is not installed (pip install trl): its row is left out")
-    bench, seconds, speed = measure(names, options.repeats, options.mle_steps)
-    memory = {name: peak_memory(name, options.mle_steps) for name in names}
+    bench, seconds, speed = measure(names, options)
+    base = Path(bench.folder.name) / "base"
+    M.save(bench.model, base)
+    memory = {name: peak_memory(name, base) for name in names}
     result = report(bench, seconds, speed, memory)
     if not options.dry_run:
         experiments.write_json(results_folder() / "bench_text.json", result)
