@@ -302,5 +302,5 @@ def result_table(result: Mapping[str, Any], methods: Sequence[str] | None = None
             rows.append(cells)
     seeds = len(result["provenance"]["seeds"])
     table(["method", *subsets], rows, caption or
-          f"{result['title']}: {metric} in %, {decoding}, mean of {seeds} seeds and its 95 % "
-          "interval")
+          f"{result['title']}: {metric} in %, {decoding}, mean of {seeds} "
+          f"seed{'s' * (seeds > 1)} and its 95 % interval")

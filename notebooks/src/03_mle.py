@@ -312,8 +312,8 @@ show.show_png(show.curves(
 top = max(curve, key=lambda row: row["validation_exact"])
 print(f"best validated accuracy {top['validation_exact']:.1%} "
       f"at update {top['step']} of {at[-1]}")
-losses = [row["loss"] for row in curve if row["loss"] is not None]
-print(f"training loss there goes on falling to {losses[-1]:.4f}")
+print(f"training loss {top['loss']:.4f} there, "
+      f"{curve[-1]['loss']:.4f} at the end")
 
 # %% [markdown]
 # ## Exercises
