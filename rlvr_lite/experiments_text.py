@@ -32,7 +32,7 @@ from random import Random
 import torch
 
 from rlvr_lite import experiments
-from rlvr_lite.evaluation import exploration, mean, scores
+from rlvr_lite.evaluation import answers, exploration, mean, scores
 from rlvr_lite.experiments import Comparison, Run
 from rlvr_lite.grpo import GRPOConfig, train_grpo
 from rlvr_lite.lora import add_lora, merge
@@ -46,6 +46,7 @@ from rlvr_lite.worlds.text_state import SWITCHES, State
 
 EXTRA_SPLITS = ("combinations", "layouts", "families")
 TEMPERATURES = (0.0, 0.4, 0.7, 1.0)
+ROLLOUT = 100  # tokens of the longest rollout; gold answers of the trained families have 90
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ class Study:
         traces: verified traces (question, trace, answer) for MLE.
         unchanged_traces: share of the unchanged transitions that the traces keep.
         prompts: further questions with their gold next state: what RL may ask and verify.
+        screen: RL asks only those prompts that the base does not always answer right.
         families, held_out: the games of training, and those of the split "families".
+        base: MLE of the base. Its weight decay is high: such a base is better than one that has
+            learned its traces by heart, and it still doubts, so that RL can explore.
         seconds: CPU seconds that each method may train after the base.
     """
 
@@ -66,17 +70,18 @@ class Study:
     traces: int
     prompts: int
     unchanged_traces: float = 1.0
+    screen: bool = False
     families: tuple[str, ...] = TRAINED
     held_out: tuple[str, ...] = HELD_OUT
     width: int = 64
     layers: int = 3
     base: MLEConfig = field(hash=False, default_factory=lambda: MLEConfig(
-        steps=1500, lr=3e-3, validate_every=150))
+        steps=5000, lr=3e-3, weight_decay=0.3, validate_every=500))
     rl: GRPOConfig = field(hash=False, default_factory=lambda: GRPOConfig(
-        steps=100_000, prompts=32, group=8, minibatches=4, lr=5e-4))
-    seconds: float = 200.0
-    test_items: int = 400
-    validation_items: int = 200
+        steps=100_000, prompts=32, group=8, minibatches=4, lr=5e-4, schedule="linear"))
+    seconds: float = 450.0
+    test_items: int = 800
+    validation_items: int = 400
     claim: str | None = None
     paper: dict = field(hash=False, default_factory=dict)
 
@@ -86,14 +91,15 @@ STUDIES = {s.name: s for s in (
     Study("text_natural", "Text game, the paper's setting: biased traces, natural play",
           NATURAL, traces=3000, prompts=3000, unchanged_traces=0.004, seconds=60.0,
           families=THREE, held_out=("breakfast",), claim="text_accuracy",
-          base=MLEConfig(steps=2000, lr=3e-3, validate_every=200),
+          base=MLEConfig(steps=3000, lr=3e-3, weight_decay=0.3, validate_every=300),
           paper={"sft": {"unchanged": 38.88, "changed": 24.21, "all": 32.87},
                  "rlvr": {"unchanged": 73.57, "changed": 33.14, "all": 57.01},
                  "rlvr_task_specific": {"unchanged": 83.66, "changed": 33.80, "all": 63.24},
                  "trivial": {"unchanged": 100.0, "changed": 0.0, "all": 59.04},
                  "unit": "% exact, 2,954 published test transitions, 1.5 B parameters"}),
-    Study("text_serial", "Text game, scarce traces and long waits", SERIAL, traces=1350,
-          prompts=2000, families=THREE, held_out=("breakfast",), claim="text_changed"),
+    Study("text_serial", "Text game, scarce traces and long waits", SERIAL, traces=600,
+          prompts=2000, screen=True, families=("tea", "baking"), held_out=("breakfast",),
+          claim="text_changed"),
 )}
 
 
@@ -109,7 +115,7 @@ def tokenizer():
 def data(study: Study, part: str, seed: int = 0) -> list[Transition]:
     """The transitions of a part: traces and prompts differ by seed, test items never do."""
     if part == "traces":
-        found = transitions("train", 3 * study.traces, 100 + seed, study.mix, study.families)
+        found = transitions("train", 4 * study.traces, 100 + seed, study.mix, study.families)
         kept, unchanged = [], 0.0
         for t in found:  # keep every changed one and a fixed share of the others
             unchanged += 0.0 if t.changed else study.unchanged_traces
@@ -131,9 +137,9 @@ def pairs(task: TextGameTask, items: list[Transition]) -> list[tuple[list[int], 
 
 
 # ---------------------------------------------------------------- evaluation
-def validator(task: TextGameTask, study: Study, items: int = 200) -> Callable:
+def validator(task: TextGameTask, study: Study) -> Callable:
     """A `validate` function for training: greedy exact match on validation items."""
-    chosen = data(study, "validation")[:items]
+    chosen = data(study, "validation")
 
     def validate(model) -> dict[str, float]:
         found = scores(model, task, chosen)
@@ -260,11 +266,13 @@ def _more_mle(study: Study, seed: int, folder: Path, method: str, task: TextGame
     place = Path(folder) / study.name / f"{method}-{seed}"
     plan = place / "steps.json"
     if not plan.is_file():
-        probe = train_mle(copy.deepcopy(model), data_pairs, MLEConfig(steps=60, lr=lr), log=None)
+        probe = train_mle(copy.deepcopy(model), data_pairs,
+                          replace(study.base, steps=60, lr=lr), log=None)
         steps = max(100, int(seconds / probe[-1]["cpu_seconds"] * 60))
         experiments.write_json(plan, steps)
     steps = json.loads(plan.read_text())
-    config = MLEConfig(steps=steps, lr=lr, seed=seed + 1, validate_every=max(50, steps // 20))
+    config = replace(study.base, steps=steps, lr=lr, seed=seed + 1,
+                     validate_every=max(50, steps // 20))
     history = train_mle(model, data_pairs, config, validator(task, study), folder=place,
                         best="validation_exact", log=_log(study, method, seed))
     run = evaluate(model, task, study, seed, method)
@@ -272,29 +280,53 @@ def _more_mle(study: Study, seed: int, folder: Path, method: str, task: TextGame
     return run
 
 
+def screen(model, task: TextGameTask, items: list[Transition], group: int,
+           seed: int) -> list[Transition]:
+    """The questions that `group` sampled answers do not all get right.
+
+    A question that is answered right every time has nothing to teach, and there are many of
+    them; one that is always answered wrong may become live as the policy improves.
+    """
+    found = answers(model, task, items, 1.0, group, seed)
+    right = [sum(task.metrics(a, t)["exact"] for a in some) for some, t in zip(found, items)]
+    return [t for t, r in zip(items, right) if r < group]
+
+
 def reinforce(study: Study, seed: int, folder: Path, name: str = "rlvr", kind: str = "binary",
               prompts: list[Transition] | None = None, rank: int | None = 16,
               splits: tuple[str, ...] = ("test", *EXTRA_SPLITS), **changes) -> Run:
-    """GRPO (or rejection fine-tuning) with LoRA from the base; `changes` go to `GRPOConfig`."""
-    task = task_for(reward=kind)
+    """GRPO (or rejection fine-tuning) with LoRA from the base; `changes` go to `GRPOConfig`.
+
+    What screening the prompts costs is taken off the budget. Where it would leave less than one
+    batch, all prompts are asked.
+    """
+    task, place = task_for(reward=kind, max_new=ROLLOUT), Path(folder) / study.name
     model = load_base(study, seed, folder)
+    config = replace(study.rl, seed=seed, **changes)
+    asked, start = prompts or data(study, "prompts", seed), time.process_time()
+    offered = len(asked)
+    if study.screen:
+        live = screen(model, task, asked, study.rl.group, seed)
+        asked = live if len(live) >= config.prompts else asked
+    spent = time.process_time() - start
     if rank is not None:
         model = add_lora(model, rank, alpha=2 * rank, seed=seed)
-    config = replace(study.rl, seed=seed, **changes)
-    history = train_grpo(model, task, prompts or data(study, "prompts", seed), config,
+    history = train_grpo(model, task, asked, config,
                          validate=validator(task, study), validate_every=200,
-                         budget_cpu_seconds=study.seconds, log=_log(study, name, seed),
-                         folder=Path(folder) / study.name / f"{name}-{seed}")
-    model = merge(model)
-    save(model, Path(folder) / study.name / f"{name}-{seed}" / "model")
+                         budget_cpu_seconds=study.seconds - spent, log=_log(study, name, seed),
+                         folder=place / f"{name}-{seed}")
+    model, task = merge(model), task_for()
+    save(model, place / f"{name}-{seed}" / "model")
     run = evaluate(model, task, study, seed, name, splits)
+    run.notes |= {"prompts": len(asked), "offered": offered}
     last = history[-1]
     every = max(1, len(history) // 60)
     run.history = [row for i, row in enumerate(history)
                    if i % every == 0 or "validation_exact" in row]
-    run.cost = {"steps": last["step"], "samples": last["samples"],
+    run.cost = {"steps": last["step"],
+                "samples": last["samples"] + study.screen * offered * study.rl.group,
                 "tokens": sum(row.get("tokens", 0) for row in history),
-                "cpu_seconds": last["cpu_seconds"]}
+                "cpu_seconds": last["cpu_seconds"] + spent}
     run.notes |= exploration(model, task, data(study, "validation")[:150])
     return run
 

@@ -48,7 +48,7 @@ class GRPOConfig:
             with a reward from `threshold` on are imitated.
         minibatches: updates per rollout batch.
         weight_decay, grad_clip: of AdamW; largest norm of the gradient.
-        schedule: "constant" or "linear" (down to 0).
+        schedule: "constant" or "linear" (down to 0 at the end of steps or budget).
         seed: of the questions' order and of the rollouts.
     """
 
@@ -204,9 +204,9 @@ def train_grpo(model, task, transitions: list, config: GRPOConfig,
         _report(run.history[-1], log)
     budget = float("inf") if budget_cpu_seconds is None else budget_cpu_seconds
     while run.step < config.steps and run.seconds < budget:
+        run.done = max(run.step / config.steps, run.seconds / budget)
         row = run.one_step(transitions, (run.step + 1) % validate_every == 0)
-        last = run.step == config.steps or run.seconds >= budget
-        if last or run.step % validate_every == 0:
+        if run.step % validate_every == 0 or run.step == config.steps or run.seconds >= budget:
             row |= validate(model) if validate else {}
             _report(row, log)
             run.save()
@@ -231,7 +231,7 @@ class _Run:
         self.optimizer = torch.optim.AdamW(
             self.trained.values(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
         self.generator = torch.Generator(model.device).manual_seed(config.seed)
-        self.step, self.samples, self.seconds = 0, 0, 0.0
+        self.step, self.samples, self.seconds, self.done = 0, 0, 0.0, 0.0
         self.history: list[dict] = []
         self.path = Path(folder) / "grpo_state.pt" if folder is not None else None
         if self.path is not None and self.path.is_file():
@@ -296,7 +296,7 @@ class _Run:
              total: int, measure_kl: bool):
         """The loss over the groups `used`, divided by the size of the whole mini-batch."""
         config, rows = self.config, self.rows_of(used)
-        ids, mask, old = (z[rows] for z in (rollouts.ids, rollouts.mask, rollouts.logp_old))
+        ids, mask, old = rollouts.tensors(rows)
         now = logp(self.model, questions, ids, mask, config.group, config.temperature)  # (N, T)
         ref = None
         if config.beta > 0 or (measure_kl and (self.adapted or self.reference is not None)):
@@ -315,8 +315,8 @@ class _Run:
             return logp(start, questions, ids, mask, self.config.group, self.config.temperature)
 
     def descend(self, loss: Tensor) -> None:
-        done = self.step / self.config.steps if self.config.schedule == "linear" else 0.0
-        self.optimizer.param_groups[0]["lr"] = self.config.lr * (1 - done)
+        left = 1 - self.done if self.config.schedule == "linear" else 1.0
+        self.optimizer.param_groups[0]["lr"] = self.config.lr * left
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.trained.values(), self.config.grad_clip)

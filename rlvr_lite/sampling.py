@@ -37,6 +37,14 @@ class Rollouts:
     mask: Tensor
     logp_old: Tensor
 
+    def tensors(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`ids`, `mask`, `logp_old` of some rows, (N, T') each, with T' the longest of *them*:
+        one runaway answer in a batch need not make every mini-batch wide."""
+        mask = self.mask[rows]
+        steps = torch.arange(mask.shape[1], device=mask.device)
+        width = int((steps * mask.any(0)).max()) + 1
+        return self.ids[rows, :width], mask[:, :width], self.logp_old[rows, :width]
+
 
 def _choose(logits: Tensor, temperature: float, top_k: int, uniform: Tensor):
     """One token per row and its log-probability: (N, V) -> (N,), (N,)."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from rlvr_lite import experiments
+from rlvr_lite import experiments, experiments_text
 from rlvr_lite.experiments import Comparison, Run, find, find_difference, save_run, summarise
 from rlvr_lite.experiments_text import (
     METHODS, STUDIES, changed_study, comparisons, data, noisy_traces, run_all, run_one, task_for)
@@ -78,7 +78,7 @@ def test_unknown_rows_and_results_are_named():
 TINY = replace(
     changed_study("text_serial", ["traces=120", "prompts=60", "seconds=0.3", "test_items=8",
                                   "validation_items=6"]),
-    base=MLEConfig(steps=6, validate_every=6))
+    base=MLEConfig(steps=6, validate_every=6), screen=False)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,15 @@ def test_the_natural_traces_are_biased_and_its_prompts_are_not():
     study = changed_study("text_natural", ["traces=500", "prompts=500"])
     traces, prompts = data(study, "traces"), data(study, "prompts")
     assert sum(t.changed for t in traces) / len(traces) > 0.95
-    assert 0.35 < sum(t.changed for t in prompts) / len(prompts) < 0.65
+    assert 0.25 < sum(t.changed for t in prompts) / len(prompts) < 0.65
+
+
+def test_screening_drops_the_questions_that_are_answered_right_every_time(monkeypatch):
+    task, items = task_for(), data(TINY, "prompts")[:4]
+    gold, wrong = [task.answer(t) for t in items], [task.tokenizer.eos_id]
+    written = [[gold[0]] * 3, [wrong] * 3, [gold[2], wrong, wrong], [wrong, gold[3], gold[3]]]
+    monkeypatch.setattr(experiments_text, "answers", lambda *a: written)
+    assert experiments_text.screen(None, task, items, 3, 0) == items[1:]
 
 
 def test_a_teacher_that_slips_writes_wrong_traces_and_the_filter_finds_them():

@@ -277,3 +277,13 @@ def test_run_reads_several_answers_in_one_row(model):
     alone = run(w, torch.tensor([[5]]), torch.tensor([[0]]), lambda i, q, k, v: v)
     row = run(w, torch.tensor([[5, 9]]), torch.tensor([[0, 0]]), lambda i, q, k, v: v)
     torch.testing.assert_close(row[:, :1], alone)
+
+
+def test_rows_of_rollouts_are_cut_to_their_own_longest():
+    ids = torch.arange(12).view(3, 4)
+    mask = torch.tensor([[1, 1, 0, 0], [1, 0, 1, 0], [1, 1, 1, 1]]).bool()
+    rollouts = M.Rollouts([], ids, mask, ids.float())
+    for rows, width in (([0], 2), ([0, 1], 3), ([1, 2], 4)):
+        got_ids, got_mask, got_logp = rollouts.tensors(torch.tensor(rows))
+        assert torch.equal(got_ids, ids[rows, :width]) and torch.equal(got_logp, got_ids.float())
+        assert torch.equal(got_mask, mask[rows, :width]) and not mask[rows, width:].any()

@@ -19,8 +19,9 @@ RESULT = {
     "rows": [ROW, ROW | {"method": "rlvr", "mean": 0.9, "low": 0.88, "high": 0.92},
              ROW | {"subset": "test/changed"}, ROW | {"method": "trivial", "mean": 0, "low": 0,
                                                       "high": 0}],
-    "differences": [{"a": "rlvr", "b": "mle", "decoding": "greedy", "subset": "changed",
-                     "metric": "exact", "mean": 0.1658, "low": 0.12, "high": 0.2}],
+    "differences": [{"a": "rlvr", "b": control, "decoding": "greedy", "subset": "changed",
+                     "metric": "exact", "mean": 0.1658, "low": 0.12, "high": 0.2}
+                    for control in ("mle", "mle_continued", "mle_gold_answers")],
     "cost": [{"method": "rlvr", "steps": 200, "samples": 25600, "cpu_seconds": 300.4}],
     "paper": {"sft": {"changed": 24.21}, "unit": "% exact"},
     "provenance": {"date": "2026-01-01", "commit": "abc1234", "device": "a CPU", "seeds": [0, 1],
@@ -40,11 +41,11 @@ def test_committed_page_is_current():
 
 
 def test_numbers_of_the_result_are_on_the_page(folder):
-    text = maker.page(f"a\n{maker.START}\nold\n{maker.END}\nb\n", folder)
-    for part in ("73.4 [71.0, 75.0]", "90.0 [88.0, 92.0]", "+16.6 [+12.0, +20.0]", "reproduced",
-                 "25,600", "300", "24.2", "abc1234", "text_changed", "do nothing"):
+    text = maker.page(f"a\n{maker.START}\nstale\n{maker.END}\nb\n", folder)
+    for part in ("73.4 [71.0, 75.0]", "90.0 [88.0, 92.0]", "+16.6 [+12.0, +20.0]", "reproduced.",
+                 "ahead", "25,600", "300", "24.2", "abc1234", "text_changed", "do nothing"):
         assert part in text, part
-    assert "old" not in text and text.startswith("a\n") and text.endswith("b\n")
+    assert "stale" not in text and text.startswith("a\n") and text.endswith("b\n")
     assert "test/changed" not in text and "01_worlds" not in text
     assert maker.page(text, folder) == text
 
@@ -63,8 +64,13 @@ def test_a_changed_number_changes_the_page(folder):
     ("lpips_greedy", -.2, -.1, "reproduced"), ("lpips_greedy", -.2, .1, "direction only"),
     ("lpips_greedy", .1, .2, "not reproduced"), ("exact", 0, .1, "direction only")])
 def test_verdict_follows_from_the_interval(metric, low, high, word):
-    assert maker.verdict({"metric": metric, "low": low, "high": high,
-                          "mean": (low + high) / 2}) == word
+    difference = {"metric": metric, "low": low, "high": high, "mean": (low + high) / 2}
+    assert maker.verdict([difference]) == word
+    sure = difference | {"metric": "exact", "low": .1, "high": .2, "mean": .15}
+    assert maker.verdict([sure, difference]) == word, "a claim is as good as its weakest part"
+    assert maker.reading(difference) == (
+        "ahead" if word == "reproduced" else
+        "behind" if maker.gain(difference)[2] < 0 else "not decided")
 
 
 def test_tables_are_rectangular(folder):

@@ -4,10 +4,11 @@
     python tools/make_results_page.py --check    fail if the page is not what the results say
 
 Everything between the two markers of the page is generated: for each result its rows with
-intervals, paired differences with a verdict, what it cost, the paper's numbers beside ours, and
-where it comes from. The verdict is computed from the interval of a difference, never written:
-"reproduced" where the whole interval is on the good side of 0, "direction only" where the mean is
-but the interval reaches over 0, "not reproduced" otherwise.
+intervals, the verdict on its claim, paired differences, what it cost, the paper's numbers beside
+ours, and where it comes from. Nothing is judged by hand: a difference is read off its interval
+("ahead", "behind", "not decided"), and a claim is "reproduced" where the whole interval of each
+difference it needs is on the good side of 0, "direction only" where all means are but an interval
+reaches over 0, "not reproduced" otherwise.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ PAGE = ROOT / "book" / "results.md"
 START, END = "<!-- generated: start -->", "<!-- generated: end -->"
 LOWER_IS_BETTER = ("lpips", "mse", "l1", "nll", "repetition", "gap")
 FIRST = ("text_serial", "text_natural", "text_bytesized32")
+CLAIMS = {  # what RLVR has to beat, and where
+    "text_accuracy": ("all", ("mle",)),
+    "text_changed": ("changed", ("mle", "mle_continued", "mle_gold_answers"))}
 SUBSETS = ("all", "changed", "unchanged", "combinations", "layouts", "families")
 NAMES = {"trivial": "do nothing", "mle": "MLE", "mle_continued": "MLE, continued",
          "mle_gold_answers": "MLE on the gold answers", "rlvr": "RLVR",
@@ -64,12 +68,26 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
             *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
-def verdict(difference: dict) -> str:
-    """What an interval says about a claimed gain."""
+def gain(difference: dict) -> tuple[float, float, float]:
+    """Mean, low and high with the sign that makes more better."""
     low, high, mean = difference["low"], difference["high"], difference["mean"]
     if difference["metric"].startswith(LOWER_IS_BETTER):
-        low, high, mean = -high, -low, -mean
-    return "reproduced" if low > 0 else "direction only" if mean > 0 else "not reproduced"
+        return -mean, -high, -low
+    return mean, low, high
+
+
+def reading(difference: dict) -> str:
+    """What an interval says about the first method."""
+    _, low, high = gain(difference)
+    return "ahead" if low > 0 else "behind" if high < 0 else "not decided"
+
+
+def verdict(differences: Iterable[dict]) -> str:
+    """What the intervals of all needed differences say about a claimed gain."""
+    gains = [gain(d) for d in differences]
+    if all(low > 0 for _, low, _ in gains):
+        return "reproduced"
+    return "direction only" if all(mean > 0 for mean, _, _ in gains) else "not reproduced"
 
 
 # ---- the parts of one result -----------------------------------------------------------------
@@ -103,7 +121,7 @@ def rows_part(result: dict) -> list[str]:
 
 
 def differences_part(result: dict) -> list[str]:
-    """Paired differences of the first metric, greedy, with a verdict for RLVR."""
+    """Paired differences of the first metric, greedy and sampled, each read off its interval."""
     found = [d for d in result.get("differences", []) if "/" not in d["subset"]]
     if not found:
         return []
@@ -111,10 +129,24 @@ def differences_part(result: dict) -> list[str]:
     found = [d for d in found if d["metric"] == metric and d["decoding"] in ("greedy", "sampled")
              and d["subset"] in ("all", "changed", "combinations", "layouts", "families")]
     body = [[f"{name(d['a'])} − {name(d['b'])}", d["decoding"], d["subset"], interval(d, True),
-             verdict(d)] for d in found]
-    return [f"**Paired differences of `{metric}`** (points; the verdict is about a gain of the "
-            "first over the second)", "",
-            *table(["difference", "decoding", "subset", "mean [95 %]", "verdict"], body)]
+             reading(d)] for d in found]
+    return [f"**Paired differences of `{metric}`** (points; the last column is about the first "
+            "of the two)", "",
+            *table(["difference", "decoding", "subset", "mean [95 %]", "reading"], body)]
+
+
+def claim_part(result: dict) -> list[str]:
+    """The claim of a result, what it needs, and the verdict."""
+    subset, others = CLAIMS.get(result.get("claim"), (None, ()))
+    metric = result["rows"][0]["metric"]
+    needed = {d["b"]: d for d in result.get("differences", [])
+              if d["a"] == "rlvr" and d["subset"] == subset and d["metric"] == metric
+              and d["decoding"] == "greedy"}
+    if not others or not set(others) <= needed.keys():
+        return []
+    parts = "; ".join(f"minus {name(o)} {interval(needed[o], True)}" for o in others)
+    return [f"**Claim `{result['claim']}`: {verdict(needed[o] for o in others)}.** RLVR on "
+            f"*{subset}*, greedy, in points: {parts}.", ""]
 
 
 def cost_part(result: dict) -> list[str]:
@@ -154,15 +186,14 @@ def provenance_part(result: dict) -> list[str]:
 
 def section(result: dict) -> list[str]:
     """Everything about one result."""
-    claim = f" Claim: `{result['claim']}`." if result.get("claim") else ""
     items = max(r["n"] for r in result["rows"])
     title, _, remark = result["title"].partition(" (")
     remark = f" {remark[:1].upper()}{remark[1:].rstrip(')')}." if remark else ""
     return [f"## {title}", "",
             f"`results/{result['experiment']}.json`, up to {items:,} test items."
-            f"{remark}{claim}", "",
-            *rows_part(result), *differences_part(result), *paper_part(result),
-            *cost_part(result), *provenance_part(result)]
+            f"{remark}", "",
+            *claim_part(result), *rows_part(result), *differences_part(result),
+            *paper_part(result), *cost_part(result), *provenance_part(result)]
 
 
 def page(text: str, folder: Path) -> str:

@@ -90,8 +90,8 @@ for name, answer in (("the true answer", task.answer(t)),
 #
 # Now the model answers the same question eight times, drawn at random from its
 # own distribution. Where some answers are right and others wrong, there is
-# something to learn: make the right ones more likely. GRPO measures each answer
-# against its own group,
+# something to learn: make the right ones more likely. GRPO, group relative
+# policy optimization, measures each answer against its own group,
 #
 # $$ A_i = \frac{R_i - \operatorname{mean}(R)}{\operatorname{std}(R)}. \tag{0.2} $$
 
@@ -115,6 +115,10 @@ show.table(["answer", "reward", "advantage"], rows,
            f"Eight answers to: {question_text(t)}")
 
 # %% [markdown]
+# `same` means that nothing changes. An answer that writes out an object with the
+# values it already has says the same thing, and is just as right: states are
+# compared, not letters.
+#
 # A group in which all answers are right, or all are wrong, has advantage zero
 # everywhere and teaches nothing. The share of *live* groups is the first thing
 # to look at before any reinforcement learning.
@@ -123,8 +127,9 @@ show.table(["answer", "reward", "advantage"], rows,
 # ## Post-training, live
 #
 # Each step draws thirty-two new questions from ordinary play, samples eight
-# answers to each, verifies them, and moves the weights of a thin LoRA adapter.
-# No worked example is needed any more: only questions, and a verifier that
+# answers to each, verifies them, and moves the weights of a thin LoRA adapter
+# (low-rank adaptation: two slim matrices beside every frozen one). That is
+# reinforcement learning from verifiable rewards, RLVR. No worked example is needed any more: only questions, and a verifier that
 # knows the true next state.
 
 # %%
@@ -176,8 +181,9 @@ found = {(name, label): np.array(scores(m, task, test, temperature)["exact"])
          for label, temperature in (("greedy", 0.0), ("sampled", 1.0))
          for name, m in (("base (MLE)", model), ("after RLVR", policy))}
 changed = np.array([t.changed for t in test])
-subsets = {"all": changed | True, "changed": changed, "unchanged": ~changed}
-rows = [["do nothing", "-", *(str(bootstrap(1.0 * ~changed[s]))
+subsets = {"changed": changed, "unchanged": ~changed,
+           "all": np.full(len(test), True)}
+rows = [["do nothing", "-", *(str(bootstrap((~changed[s]).astype(float)))
                               for s in subsets.values())]]
 rows += [[*key, *(str(bootstrap(x[s])) for s in subsets.values())]
          for key, x in found.items()]
@@ -203,12 +209,11 @@ show.table(["model", "decoding", *subsets], rows,
 #
 # The recorded experiments run with several seeds, and ask the question that a
 # before-and-after comparison cannot answer: *would something simpler have done
-# the same?* The controls start from the same base model and get the same
-# processor time:
+# the same?* The controls get the same processor time after the base:
 #
 # - **MLE, continued**: go on with likelihood training on the worked examples.
-# - **MLE on the gold answers**: train on the true next states that the verifier
-#   knows, without traces.
+# - **MLE on the gold answers**: a new model, trained on the true next states that
+#   the verifier knows, without traces, for the time of base and RL together.
 # - **Rejection fine-tuning**: sample, verify, and imitate the right answers.
 #
 # First the setting that you have just seen:
@@ -249,6 +254,7 @@ show.table(["difference", "decoding", "points [95 % interval]"], rows,
 # | the world, its splits, the do-nothing baseline | 1 |
 # | from a state to tokens | 2 |
 # | likelihood, and where it stops | 3 |
+# | likelihood on robot video | 4, not in this edition |
 # | rewards, and how models cheat them | 5 |
 # | GRPO and LoRA from their equations | 6 |
 # | the experiment with all controls | 7 |
@@ -265,7 +271,7 @@ show.table(["difference", "decoding", "points [95 % interval]"], rows,
 #
 # - Stopping likelihood training early and calling the rest a gain of RL.
 # - Counting an RL step like a likelihood step. One step here samples and judges
-#   over a hundred answers.
+#   two hundred and fifty-six answers.
 # - Forgetting what doing nothing scores.
 #
 # ## Further reading

@@ -51,8 +51,10 @@ print("line:", len(state_line(t.state)), "letters")
 print(state_line(t.state))
 
 # %% [markdown]
-# Nothing is lost. The oven's four values stand in the order on, open, element,
-# temp, which the type of an object fixes once and for all.
+# Nothing that the next state depends on is lost. The name of an object gives its
+# type, and the type fixes the order of the values (an oven's are on, open,
+# element, temp) and the properties that never change. The decoder takes those,
+# and the unique numbers, from the state that it knows.
 
 # %% [markdown]
 # ## Byte pairs, learned from the world
@@ -77,7 +79,7 @@ for title, part in (("first", merges[:8]), ("last ", merges[-5:])):
 
 # %% [markdown]
 # The underscore marks a blank at the start of a piece. We asked for up to 512
-# tokens; the tokenizer stopped earlier, because every word of the game had
+# tokens; the tokenizer stopped earlier, because every word of these texts had
 # become one token and no pair was left. More merges mean shorter questions,
 # until there is nothing left to join:
 
@@ -149,6 +151,12 @@ show.show_png(show.token_strip(pieces + ["<eos>"], asked + gold,
 # %% [markdown]
 # Tokens with a solid border are what the model writes. A dot marks the blank
 # that belongs to the piece behind it.
+#
+# An answer is a list of parts, separated by ` , `. `oven 1 0 1 9` gives an object
+# all its values; `cup ( ice )` adds what it now holds; `- ice` removes it;
+# `score 1` sets the score; `same` alone means that nothing changes. In a trace,
+# `act ...` is what a command does by itself, and a number counts the ticks that
+# are left.
 
 # %% [markdown]
 # ## The answer is a state difference
@@ -255,8 +263,9 @@ frame_codes = 7 * 5 * 5 * 5 * 5   # levels of the code book, five dimensions
 action_bins, special = 256, 2
 tokens_per_frame, action_numbers = 16 * 20, 13
 print("vocabulary:", frame_codes + action_bins + special)
-question_length = 4 * (tokens_per_frame + action_numbers) + 1
-print("question:", question_length, "tokens, answer:", tokens_per_frame + 1)
+question_length = 4 * (tokens_per_frame + action_numbers) + 1  # + start token
+answer_length = tokens_per_frame + 1                           # + stop token
+print("question:", question_length, "tokens, answer:", answer_length)
 
 # %% [markdown]
 # Text needs no offset of its own as long as it is alone. The video chapters
@@ -273,7 +282,7 @@ print("question:", question_length, "tokens, answer:", tokens_per_frame + 1)
 # A word is a list of pieces, e.g. `["l", "o", "w"]`. Write `merge_once(words)`:
 # find the pair of neighbours that is most frequent over all words (pairs never
 # cross the end of a word) and join it wherever it occurs, from left to right.
-# Return the new list of words.
+# Return the new list of words; where no pair is left, the words as they are.
 # :::
 
 # %% tags=["exercise"]

@@ -176,9 +176,11 @@ for mode in ("official", "strict"):
 #
 # $$ R_\text{task} = 0.09\,a + 0.01\,b + 0.2\,e + 1.0\,c, \tag{5.3} $$
 #
-# where the last term is absent if nothing should change. Most entries never
-# change, so $a$ is close to 1 for any answer, even for doing nothing. That is
-# why $a$ has a small weight and the changes have a large one.
+# where the last term is absent if nothing should change. (The paper writes 0.1
+# for the first two terms together; its code splits them.) In the published
+# states, with about nine objects each, most entries never change, so $a$ is
+# close to 1 even for doing nothing. That is why $a$ has a small weight and the
+# changes have a large one.
 #
 # Let us judge four answers to a simpler step, in which only the pot gets warmer
 # and the stove goes out.
@@ -251,8 +253,9 @@ show.table(["answer", "binary, official", "binary, strict",
 # - **An invented property is free in one reward and fatal in the other.** The
 #   binary judge looks at true keys only. The partial one looks the invented key
 #   up in a table of true keys, fails, and catches the error as "reward 0".
-# - **A missing `score` costs everything**, although `"score": {}` means that
-#   nothing changed.
+# - **A missing `score` costs everything** under the binary reward, although
+#   `"score": {}` means that nothing changed. The partial reward takes the part
+#   for the score and the part for being exact.
 # - **Every exception is a zero**, whoever is to blame. Here sorting `null`
 #   fails. `strict` also gives 0, but on purpose: it refuses a malformed answer.
 #
@@ -356,7 +359,9 @@ for mode in ("official", "strict"):
 # half. In every step the policy draws a group of habits, earns its rewards, and
 # moves towards what was better than the group's mean. This is the method of
 # the next chapter in ten lines. There is one more ingredient: everything that
-# is written costs a little, as length always does in practice.
+# is written costs a little, as length always does in practice. In the last line
+# of the loop, `drawn - p` is the gradient of the log-probability of the drawn
+# habits with respect to $z$.
 
 # %%
 import numpy as np
@@ -402,8 +407,10 @@ for mode, path in paths.items():
 # %% [markdown]
 # The official reward has taught the policy to stop mentioning objects that
 # vanish or appear. Nobody wanted that. The reward did not ask for it either;
-# it only failed to notice, and a small price for words did the rest. The
-# strict judge makes the same policy honest.
+# it only failed to notice, and a small price for words did the rest. Why does
+# so small a price suffice? Where all answers of a group earn the same, the price
+# is the *only* difference between them, and dividing by the spread blows it up
+# to full size. The strict judge makes the same policy honest.
 
 # %% [markdown]
 # ### A reward for guessing
@@ -411,8 +418,8 @@ for mode, path in paths.items():
 # The second hack needs no bug. Suppose the model is unsure whether a property
 # changes, and believes so with probability $p$. If it writes the change and
 # is right, the partial reward pays 1.3; if it keeps silent and is right, 0.3.
-# A mistake costs about the same in both cases. So the partial reward pays for
-# *guessing that something changes*, long before it is likely.
+# A mistake earns the same in both cases. So whoever maximises the expected
+# reward should *guess that something changes*, long before it is likely.
 
 # %%
 p = np.linspace(0, 1, 101)
@@ -432,12 +439,17 @@ print(f"task-specific: writing pays from p = {p[ahead][0]:.2f}")
 print(f"binary       : writing pays from p = {p[p >= 1 - p][0]:.2f}")
 
 # %% [markdown]
-# Is that a flaw? It depends on what you want. For a model that hardly ever
-# dares to change anything it is a useful push. For a model that edits too much
-# it is the wrong one, and the mix of changed and unchanged questions has to
-# push back. The paper mixes far fewer unchanged questions into the training
-# with this reward than with the binary one. What matters is that you *know*
-# the threshold of your reward. Exercise 3 asks for it.
+# Is that a flaw? It depends on what you want, and on the algorithm. The
+# threshold holds for whoever maximises the *expected reward*. GRPO divides by
+# the spread of each group (chapter 6). A question has one truth, so the answers
+# "it changes" and "it does not" earn only two different rewards in a group, and
+# after the division the gain on a changed question weighs no more than the
+# loss on an unchanged one: the threshold is back at one half. Without the
+# division (`scale="none"`) it is the one printed above. What partial credit
+# still does under GRPO is to rank answers *within* a group, so that a group
+# without a perfect answer teaches something too. And the paper, by the way,
+# mixes *fewer* unchanged questions in with this reward than with the binary
+# one. Exercise 3 asks for the threshold.
 
 # %% [markdown]
 # ## Lists: the F1 of a web page
@@ -523,9 +535,12 @@ show.show_png(fig, "Left, the log-likelihood rises with the probability w "
 # %% [markdown]
 # The two curves have opposite slopes. No amount of data or training time
 # changes that, because the recorded answers never show an omission. A reward
-# on whole answers can teach it: leave out what you cannot know. This is not
-# sharpening and not a trick of decoding. Greedy decoding of a perfectly
-# trained likelihood model still writes sixty-to-one guesses.
+# on whole answers can teach it: leave out what you cannot know. It can do so
+# only if the model leaves the item out now and then: a policy with $w = 1$
+# exactly never tries silence, and so never learns what silence would earn. This
+# is not sharpening and not a trick of decoding. Greedy decoding of a perfectly
+# trained likelihood model still writes guesses that are right once in sixty
+# times.
 #
 # Remember the direction of the argument. The metric has to *want* the silence.
 # If a user needs all items, even guessed ones, then F1 was the wrong metric,
@@ -591,13 +606,14 @@ rlvr_lite.checks.ch05.strict_exact(strict_exact)
 # ```python
 # def strict_exact(predicted, true):
 #     def tidy(objects):
-#         return {o["uuid"]: {**o, "contains": sorted(o["contains"])}
-#                 for o in objects}
+#         return sorted(({**o, "contains": sorted(o["contains"])}
+#                        for o in objects), key=lambda o: o["uuid"])
 #     return int(tidy(predicted) == tidy(true))
 # ```
 #
-# Building one dictionary per side compares both directions at once: an object
-# or a key too many on either side makes them unequal.
+# Two sorted lists compare both directions at once: an object or a key too many
+# on either side makes them unequal. A dictionary by uuid would swallow an
+# object that is named twice.
 # :::
 
 # %% [markdown]
@@ -607,7 +623,8 @@ rlvr_lite.checks.ch05.strict_exact(strict_exact)
 # *Goal: compute the threshold that a reward sets · Difficulty: 3/5 · Minutes: 15*
 #
 # A state has `n` entries in its objects and the score is right in any case.
-# At most one entry changes, with probability $p$. Write `edit_threshold(n)`:
+# At most one entry changes, with probability $p$. Take the reward as it is,
+# before any normalisation. Write `edit_threshold(n)`:
 # the $p$ at which writing the change and keeping silent earn the same expected
 # official task-specific reward.
 # :::

@@ -40,7 +40,8 @@
 #               {\operatorname{std}(R) + \epsilon} \tag{6.1} $$
 #
 # No second network has to estimate how good a question is on average (PPO
-# trains a *critic* for that). The other answers of the group know it.
+# trains a *critic* for that). The other answers of the group know it. The
+# standard deviation is the unbiased one, divided by $G - 1$.
 
 # %% tags=["package-copy"]
 import torch
@@ -95,8 +96,8 @@ print("advantages:", advantages(flat)[0].tolist())
 # of seven equal numbers may differ from them in the last bit. Divided by a
 # standard deviation of almost nothing, that bit would become a direction.
 #
-# A right answer with probability $p$ gives a group with spread, a **live**
-# group, with probability $1 - p^G - (1 - p)^G$. The rollouts of all other
+# If an answer is right with probability $p$, a group has spread, and is **live**,
+# with probability $1 - p^G - (1 - p)^G$. The rollouts of all other
 # groups are paid for and thrown away; our training loop at least leaves them
 # out of the update.
 
@@ -120,6 +121,18 @@ show_png(fig, alt="Share of groups with spread against the probability of a "
 # So a model that is always right cannot learn, and neither can one that is
 # always wrong. RLVR needs a base that succeeds *sometimes*. A larger group
 # helps at the edges, for the price of more rollouts.
+#
+# ## Why an advantage times a log-probability?
+#
+# We want more expected reward, $\sum_o \pi(o) R(o)$. Since
+# $\nabla \pi = \pi \nabla \log \pi$, its gradient is
+# $\mathbb{E}_{o \sim \pi}[R(o)\, \nabla \log \pi(o)]$: a mean over samples,
+# and samples are what we have. This is the **policy gradient**. Taking the
+# group's mean off the reward only shrinks its expectation by the factor
+# $1 - 1/G$, because $\mathbb{E}[\nabla \log \pi] = 0$, but it scatters far
+# less. Dividing by the spread is another matter: it weighs *questions* anew, so
+# that very easy and very hard ones count more. Dr. GRPO leaves it out
+# (`scale="none"`).
 #
 # ## The ratio, and why it is clipped
 #
@@ -174,8 +187,10 @@ for A in (1.0, -1.0):
 # %% [markdown]
 # Read the corners. A good token that became *less* likely (ratio 0.5) is
 # still pushed up: the minimum clips only what has gone far enough in the right
-# direction, never a mistake. With one update per batch, the default of this
-# book, every ratio is 1 and nothing is ever clipped.
+# direction, never a mistake. With one update per batch, the default of
+# `train_grpo`, every ratio is 1 and nothing is ever clipped. The runs of
+# chapters 0 and 7 make four updates per batch, each on a quarter of the
+# answers, so the last three meet ratios a little off 1.
 
 # %% [markdown]
 # ## The KL term: three estimators
@@ -241,7 +256,9 @@ show_png(fig, alt="Left: bias over KL; k1 and k3 stay at zero, k2 leaves zero "
 # $k_1$ is right on average, but at small distances a single sample is mostly
 # noise, and it may be negative. $k_2$ scatters little, but is biased once the
 # models are apart. $k_3$ is unbiased, scatters little, and is never negative:
-# it is what the paper and this book use.
+# it is what the paper uses, and what our log calls `kl`. The recorded runs of
+# this book measure it but give it weight 0: thin LoRA matrices and a short
+# budget are leash enough.
 #
 # Two details. First, `expm1` instead of `exp(d) - 1`: near zero all digits
 # would cancel. Second, an unbiased *value* does not make an unbiased
@@ -265,7 +282,8 @@ print("k3         ", [f"{x:.2e}" for x in k3(0 * d, d)])
 #
 # **Token mean** counts every token of the batch alike. **Sequence mean** first
 # averages within each answer, then over answers. **Dr. GRPO** divides every
-# answer by the same constant, the longest allowed length.
+# answer by the same constant, the longest allowed length. In the code `total` is
+# the size of the whole batch, for when only a part of it is passed in.
 
 # %% tags=["package-copy"]
 def average(
@@ -410,7 +428,7 @@ net = lora.add_lora(plain, rank=4, alpha=8)
 trained = [p for p in net.parameters() if p.requires_grad]
 print(f"{sum(p.numel() for p in trained)} trained, {total} frozen")
 
-torch.nn.init.normal_(trained[1], std=0.1)
+torch.nn.init.normal_(trained[1], std=0.1)  # as if trained: fill one B
 before = [p.clone() for p in net.parameters()]
 with lora.merged(net):
     pass
@@ -428,6 +446,7 @@ from types import SimpleNamespace
 
 
 class Successor:
+    # ids: 0 pad, 1 stop, 2 to 11 the digits, 12 ends the question
     tokenizer = SimpleNamespace(pad_id=0, eos_id=1, vocab_size=14)
     max_new = 5
 
@@ -492,7 +511,8 @@ def learn(net, weigh, steps, lr=3e-3, B=8, G=8, seed=0):
 
 
 # %% [markdown]
-# The argument `weigh` turns rewards into advantages. With eq. (6.1) the loop
+# There is no held-out set here: the toy only shows that the loop works. The
+# argument `weigh` turns rewards into advantages. With eq. (6.1) the loop
 # is GRPO. With 1 for right answers and 0 for wrong ones it is **rejection
 # fine-tuning**: imitate your own verified answers. Same loop, other advantage.
 
@@ -527,14 +547,15 @@ show_png(fig, alt="Mean reward against training steps for GRPO and rejection "
 # imitating right answers where nothing is left to learn. Chapter 7 compares
 # the two on a world that deserves it.
 #
-# Try `lr=1e-2`: the reward rises for a while, then both collapse. Nothing in
-# the loss announces it.
+# Try `lr=1e-2` and look for the point where the reward collapses. Nothing in the
+# loss announces it.
 #
 # ## The package's loop
 #
 # `rlvr_lite.grpo.train_grpo` is this loop with seat belts: groups without
-# spread are not forwarded, several updates per batch, KL to the start model,
-# checkpoints that resume bit for bit, a log.
+# spread are not forwarded (unless the KL term is on: it speaks about them,
+# too), several updates per batch, KL to the start model, checkpoints that
+# resume bit for bit, a log.
 
 # %% tags=["nbval-check-output"]
 from rlvr_lite.grpo import GRPOConfig, train_grpo
@@ -555,38 +576,43 @@ show_png(fig, alt="Three curves of the package's GRPO run against the step: "
          "become right, the KL to the start model grows.", limit=28_000)
 
 # %% [markdown]
-# Read the three together. The reward rises. As questions are solved, their
-# groups die (slowly here): their share is the fuel gauge of RLVR. The KL shows
-# how far the model has travelled for it.
+# Read the three together. The reward rises, but it is still near one half, where
+# almost every group is live. As it goes on rising, questions are solved and
+# their groups die: the share of live groups is the fuel gauge of RLVR. The KL
+# shows how far the model has travelled for it.
 
 # %% [markdown]
 # ## Exercises
 #
-# :::{exercise} How many groups are live?
-# :label: ex-06-live-share
+# :::{exercise} How large must a group be?
+# :label: ex-06-smallest-group
 #
-# *Goal: know the fuel gauge · Difficulty: 1/5 · Minutes: 5*
+# *Goal: know the fuel gauge · Difficulty: 2/5 · Minutes: 5*
 #
-# Answers to one question are right with probability `p`, independently. Write
-# `live_share(p, G)`: the probability that a group of `G` holds both right and
-# wrong answers.
+# Answers to one question are right with probability `p`, independently, with
+# `p` above 0 and below 1. Write `smallest_group(p, share)`: the smallest group
+# size `G`, at least 2, for which at least the share `share` (below 1) of the
+# groups is live.
 # :::
 
 # %% tags=["exercise"]
-def live_share(p, G):
+def smallest_group(p, share):
     ...  # your code
 
 
 # %% tags=["check", "nbval-check-output"]
-rlvr_lite.checks.ch06.live_share(live_share)
+rlvr_lite.checks.ch06.smallest_group(smallest_group)
 
 # %% [markdown]
-# :::{solution} ex-06-live-share
+# :::{solution} ex-06-smallest-group
 # :class: dropdown
 #
 # ```python
-# def live_share(p, G):
-#     return 1 - p ** G - (1 - p) ** G
+# def smallest_group(p, share):
+#     G = 2
+#     while 1 - p ** G - (1 - p) ** G < share:
+#         G += 1
+#     return G
 # ```
 # :::
 
@@ -738,7 +764,7 @@ rlvr_lite.checks.ch06.lora_numbers(lora_numbers)
 # |---|---|---|
 # | reward | rises, mean of many steps | look at single answers before you touch the learning rate |
 # | loss | small, of any sign | its value means nothing; do not tune by it |
-# | share of live groups | above a third at the start | base too good or too bad; harder or easier questions, larger groups |
+# | share of live groups | 0.3 or more at the start | base too good or too bad; harder or easier questions, larger groups |
 # | entropy | falls slowly | collapse: the model stops exploring; smaller learning rate, KL, higher temperature |
 # | KL to the start | grows, then flattens | runs away: the reward may be hacked; read answers |
 # | clip fraction | 0 with one update per batch, a few % with several | above 20 %: too many updates per batch |

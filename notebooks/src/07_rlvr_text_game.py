@@ -25,8 +25,8 @@
 # changes. In play, most commands change nothing at all.
 #
 # Our miniature has the same bias, on purpose. The base model of this section
-# read traces of changed transitions (and 2 % of the others); its test
-# questions come from ordinary play.
+# read traces of changed transitions (and of hardly any others: one in two
+# hundred and fifty); its test questions come from ordinary play.
 
 # %%
 from rlvr_lite import show
@@ -294,7 +294,7 @@ for method in dict.fromkeys(row["method"] for row in serial["rows"]):
 # %% [markdown]
 # ## What it cost
 #
-# RL steps and MLE steps are not the same coin. One GRPO step samples 128
+# RL steps and MLE steps are not the same coin. One GRPO step samples 256
 # answers; one MLE step reads 32. The honest unit is time on the same core.
 
 # %% tags=["nbval-check-output"]
@@ -437,7 +437,7 @@ rlvr_lite.checks.ch07.verdict(verdict)
 #
 # | signal | healthy | if not |
 # |---|---|---|
-# | live groups | 20 to 60 %, falling slowly | near 0: the base is too sure or too weak; raise the temperature, take harder or easier questions |
+# | live groups | 30 % or more at the start, falling slowly | near 0: the base is too sure or too weak; raise the temperature, take harder or easier questions |
 # | reward | rises, then flattens | it falls: halve the learning rate |
 # | share of *same* answers | near the true share | it keeps rising: the policy hides in "nothing changes" |
 # | length | steady | it shrinks: the trace is being dropped; check the reward of short answers |

@@ -147,10 +147,11 @@ WRONG = {
 
 @one_line("merge_once joins the most frequent pair everywhere")
 def merge_once(answer: Callable) -> str | None:
-    """Words with one most frequent pair each, which may occur twice in a word."""
+    """Words with one most frequent pair each, perhaps twice in a word; no pair at all."""
     cases = [([["l", "o", "w"], ["l", "o", "t"]], [["lo", "w"], ["lo", "t"]]),
              ([["a", "n", "a", "n", "a", "s"], ["a", "n", "d"]],
               [["an", "an", "a", "s"], ["an", "d"]]),
+             ([["a"], ["b"]], [["a"], ["b"]]),
              ([["he", "at"], ["he", "at"], ["w", "he", "at"]],
               [["heat"], ["heat"], ["w", "heat"]]),
              ([["b", "a"], ["b", "a"], ["b", "a"], ["a", "b", "x"], ["b", "x"]],

@@ -19,8 +19,8 @@ def task_specific(item, score, exact, right, total):
     "strict_exact": '''\
 def strict_exact(predicted, true):
     def tidy(objects):
-        return {o["uuid"]: {**o, "contains": sorted(o["contains"])}
-                for o in objects}
+        return sorted(({**o, "contains": sorted(o["contains"])}
+                       for o in objects), key=lambda o: o["uuid"])
     return int(tidy(predicted) == tidy(true))
 ''',
     "edit_threshold": '''\
@@ -73,6 +73,18 @@ WRONG = {
     "strict_exact": [
         # order counts
         "def strict_exact(predicted, true):\n    return int(predicted == true)\n",
+        # a dictionary swallows an object that is named twice
+        "def strict_exact(predicted, true):\n"
+        "    def tidy(objects):\n"
+        "        return {o['uuid']: {**o, 'contains': sorted(o['contains'])}\n"
+        "                for o in objects}\n"
+        "    return int(tidy(predicted) == tidy(true))\n",
+        # looks at properties and places only, not at names and types
+        "def strict_exact(predicted, true):\n"
+        "    def tidy(objects):\n"
+        "        return sorted((o['uuid'], sorted(o['properties'].items()),\n"
+        "                       sorted(o['contains'])) for o in objects)\n"
+        "    return int(tidy(predicted) == tidy(true))\n",
         # walks the true objects only: extra objects are free
         "def strict_exact(predicted, true):\n"
         "    p = {o['uuid']: o for o in predicted}\n"
@@ -192,7 +204,9 @@ def strict_exact(answer: Callable) -> str | None:
         ("the same state", true, 1), ("objects in another order", [egg, box], 1),
         ("`contains` in another order", [_thing(1, ["lid", "egg"], on=True), egg], 1),
         ("a wrong value", [box, _thing(2, heat=4)], 0), ("a missing object", [box], 0),
-        ("an extra object", [*true, _thing(3)], 0),
+        ("an extra object", [*true, _thing(3)], 0), ("an object twice", [*true, egg], 0),
+        ("another name", [box, {**egg, "name": "ball"}], 0),
+        ("another type", [box, {**egg, "type": "Toy"}], 0),
         ("an extra property", [box, _thing(2, heat=3, cold=False)], 0),
         ("a missing property", [_thing(1, ["egg", "lid"]), egg], 0),
         ("a name twice in `contains`", [_thing(1, ["egg", "lid", "lid"], on=True), egg], 0),

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from rlvr_lite.checks.report import call, one_line
 
 SOLUTIONS = {
-    "live_share": '''\
-def live_share(p, G):
-    return 1 - p ** G - (1 - p) ** G
+    "smallest_group": '''\
+def smallest_group(p, share):
+    G = 2
+    while 1 - p ** G - (1 - p) ** G < share:
+        G += 1
+    return G
 ''',
     "gain": '''\
 def gain(ratio, advantage, clip):
@@ -37,17 +40,37 @@ def lora_numbers(shapes, rank):
 }
 
 WRONG = {
-    "live_share": [
+    "smallest_group": [
         # forgets the groups that are all wrong
-        "def live_share(p, G):\n    return 1 - p ** G\n",
+        "def smallest_group(p, share):\n"
+        "    G = 2\n"
+        "    while 1 - p ** G < share:\n"
+        "        G += 1\n"
+        "    return G\n",
         # forgets the groups that are all right
-        "def live_share(p, G):\n    return 1 - (1 - p) ** G\n",
-        # the dead ones
-        "def live_share(p, G):\n    return p ** G + (1 - p) ** G\n",
-        # the variance of one answer
-        "def live_share(p, G):\n    return G * p * (1 - p)\n",
-        # right for two answers only
-        "def live_share(p, G):\n    return 2 * p * (1 - p)\n",
+        "def smallest_group(p, share):\n"
+        "    G = 2\n"
+        "    while 1 - (1 - p) ** G < share:\n"
+        "        G += 1\n"
+        "    return G\n",
+        # one too many: more than the share, not at least
+        "def smallest_group(p, share):\n"
+        "    G = 2\n"
+        "    while 1 - p ** G - (1 - p) ** G <= share:\n"
+        "        G += 1\n"
+        "    return G\n",
+        # starts with a group that cannot be live, and stops there when the share is small
+        "def smallest_group(p, share):\n"
+        "    G = 1\n"
+        "    while 1 - p ** G - (1 - p) ** G < share:\n"
+        "        G += 1\n"
+        "    return G\n",
+        # right for a coin only
+        "def smallest_group(p, share):\n"
+        "    G = 2\n"
+        "    while 1 - 2 * 0.5 ** G < share:\n"
+        "        G += 1\n"
+        "    return G\n",
     ],
     "gain": [
         # clips mistakes, too
@@ -128,13 +151,14 @@ def _close(value: object, truth: float) -> bool:
             and abs(value - truth) <= 1e-9 * max(1.0, abs(truth)))
 
 
-@one_line("live_share is zero at both ends and grows with the group")
-def live_share(answer: Callable) -> str | None:
-    """Corners, a coin, and some others."""
-    for p, size in ((0.5, 2), (0.0, 8), (1.0, 8), (0.5, 8), (0.1, 4), (0.9, 16)):
-        truth, value = 1 - p ** size - (1 - p) ** size, call(answer, p, size)
-        if not _close(value, truth):
-            return f"p = {p}, G = {size}: expected {truth:.4f}, got {value!r}"
+@one_line("smallest_group grows where answers are nearly always right or wrong")
+def smallest_group(answer: Callable) -> str | None:
+    """A coin (where two answers suffice exactly), both edges, and a small share."""
+    for p, share, truth in ((0.5, 0.5, 2), (0.5, 0.75, 3), (0.1, 0.5, 7), (0.9, 0.5, 7),
+                            (0.3, 0.9, 7), (0.02, 0.3, 18), (0.5, 0.0, 2)):
+        value = call(answer, p, share)
+        if value != truth or isinstance(value, bool):
+            return f"p = {p}, share {share}: expected {truth}, got {value!r}"
     return None
 
 

@@ -39,6 +39,11 @@ class Transition:
         return self.ticks[-1]
 
     @property
+    def passes(self) -> tuple[State, ...]:
+        """Every state on the way: after the action and after each tick."""
+        return self.after_action, *self.ticks
+
+    @property
     def changed(self) -> bool:
         return self.state.canonical() != self.next_state.canonical()
 
@@ -161,8 +166,10 @@ def transitions(split: str, count: int, seed: int = 0, mix: Mix = SERIAL,
                 families: tuple[str, ...] | None = None) -> list[Transition]:
     """A data set of distinct transitions, the same for the same arguments.
 
-    In the training split no (state, action) pair comes twice; in all others no (situation,
-    action) pair does, so that a hundred test items are a hundred different questions.
+    In the training split no (state, action) pair comes twice, and no transition passes through a
+    state of another split, not even between two ticks: a trace would show how it goes on from
+    there. In all others no (situation, action) pair comes twice, so that a hundred test items are
+    a hundred different questions.
 
     Args:
         split: one of `SPLITS`.
@@ -189,9 +196,12 @@ def transitions(split: str, count: int, seed: int = 0, mix: Mix = SERIAL,
             continue
         action = _choose(state, rng, mix)
         key = (state.canonical() if split == "train" else situation(state)), action
-        if key not in seen:
-            seen.add(key)
-            found.append(step(state, action))
+        if key in seen:
+            continue
+        seen.add(key)
+        transition = step(state, action)
+        if split != "train" or all(split_of(s) == "train" for s in transition.passes):
+            found.append(transition)
     return found
 
 
