@@ -15,7 +15,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 TRAIN = """examples:
@@ -92,16 +92,15 @@ def train(options: argparse.Namespace) -> None:
     """One method with one seed; finished runs are left as they are."""
     from rlvr_lite import experiments, experiments_text
 
-    study = experiments_text.changed_study(known_study(options.study), options.set)
-    if options.method not in experiments_text.METHODS:
-        raise ValueError(f"no method {options.method!r}; there are "
-                         f"{', '.join(experiments_text.METHODS)}")
+    study = experiments_text.changed_study(
+        one_of(options.study, experiments_text.STUDIES, "study"), options.set)
+    one_of(options.method, experiments_text.METHODS, "method")
     path = experiments.run_path(Path(options.folder) / study.name, options.method, options.seed)
     if path.is_file() and not options.force:
         print(f"{path} is there already; --force runs it again")
         return
     path.unlink(missing_ok=True)
-    base = experiments_text.base_folder(study, options.seed, Path(options.folder)) / "model"
+    base = experiments_text.model_folder(study.name, "mle", options.seed, Path(options.folder))
     if options.method not in ("mle", "trivial") and not base.is_dir():
         raise FileNotFoundError(
             f"{options.method} starts from the base model of seed {options.seed}; train it first: "
@@ -120,10 +119,9 @@ def evaluate(options: argparse.Namespace) -> None:
     """Exact match of a saved model on one split."""
     from rlvr_lite import evaluation, experiments_text, model
 
-    study = experiments_text.STUDIES[known_study(options.study)]
-    splits = ("test", "validation", *experiments_text.EXTRA_SPLITS)
-    if options.split not in splits:
-        raise ValueError(f"no split {options.split!r}; there are {', '.join(splits)}")
+    studies = experiments_text.STUDIES
+    study = studies[one_of(options.study, studies, "study")]
+    one_of(options.split, ("test", "validation", *experiments_text.EXTRA_SPLITS), "split")
     if options.temperature < 0:
         raise ValueError("--temperature must be 0 (greedy) or more")
     items = experiments_text.data(study, options.split)[:options.items]
@@ -149,12 +147,14 @@ def mean(values: list[float]) -> str:
     return f"{100 * sum(values) / len(values):5.1f} %"
 
 
-def known_study(name: str) -> str:
-    """The name, if there is such a study."""
-    from rlvr_lite import experiments_text
+def one_of(name: str, known: Iterable[str], what: str) -> str:
+    """The name, if it is known.
 
-    if name not in experiments_text.STUDIES:
-        raise ValueError(f"no study {name!r}; there are {', '.join(experiments_text.STUDIES)}")
+    Raises:
+        ValueError: it is not; the message lists the known ones.
+    """
+    if name not in known:
+        raise ValueError(f"no {what} {name!r}; there are {', '.join(known)}")
     return name
 
 
@@ -165,10 +165,11 @@ def results(options: argparse.Namespace) -> None:
     if options.run:
         from rlvr_lite import experiments_text
 
-        for name in options.names or list(experiments_text.STUDIES):
-            study = experiments_text.STUDIES[known_study(name)]
-            experiments_text.run_all(study, list(experiments_text.MAIN), options.seeds,
-                                     options.folder, options.jobs)
+        records = experiments_text.RECORDS
+        for name in options.names or list(records):
+            study, methods, _ = records[one_of(name, records, "result")]
+            experiments_text.run_all(experiments_text.STUDIES[study], list(methods),
+                                     options.seeds, options.folder, options.jobs)
             print(experiments_text.summarise(name, options.folder))
         return
     folder = results_folder()
@@ -243,17 +244,17 @@ def show(record: dict, options: argparse.Namespace) -> None:
 
 
 def checkpoints(options: argparse.Namespace) -> None:
-    """List or rebuild the base models that ship with the package."""
+    """List or rebuild the models that ship with the package."""
     from rlvr_lite import checkpoints as shelf
     from rlvr_lite.paths import data_folder
 
     if not options.list:
         from rlvr_lite import experiments_text
 
-        for name in shelf.TEXT:
-            study = experiments_text.STUDIES[name]
+        for name, (study, method) in shelf.SHIPPED.items():
+            study = experiments_text.STUDIES[study]
             with progress(study.base.steps):
-                experiments_text.run_one(study, "mle", 0, options.folder)
+                experiments_text.run_one(study, method, 0, options.folder)
             shelf.ship(name, options.folder, 0)
     shipped = data_folder() / "checkpoints"
     files = sorted(shipped.rglob("*.safetensors"))

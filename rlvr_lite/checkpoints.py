@@ -2,7 +2,7 @@
 
 A checkpoint is a folder `rlvr_lite/data/checkpoints/<name>/` with a Hugging Face model
 (safetensors, fp32), the tokenizer and a note on how it was made. `make checkpoints` rebuilds
-them: it runs the base of the experiment of the same name and calls `ship`.
+them: it runs the experiments that `SHIPPED` names and calls `ship`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from rlvr_lite.paths import data_folder
 from rlvr_lite.tasks.text_game import TextGameTask
 from rlvr_lite.tokenizers.text import TextTokenizer
 
-TEXT = ("text_serial", "text_natural")
+SHIPPED = {  # name: study and method, seed 0
+    "text_serial": ("text_serial", "mle"),
+    "text_natural": ("text_natural", "mle"),
+    "text_serial_rlvr": ("text_serial", "rlvr"),
+}
 
 
 def folder(name: str) -> Path:
@@ -30,11 +34,12 @@ def available() -> list[str]:
     return sorted(p.parent.name for p in folder("").glob("*/config.json"))
 
 
-def load_text_base(name: str = "text_serial", trace: bool = True, **options):
-    """The MLE base of a text experiment, with its task.
+def load_text_model(name: str = "text_serial", trace: bool = True, **options):
+    """A model of a text experiment, with its task.
 
     Args:
-        name: "text_serial" (long waits) or "text_natural" (ordinary play).
+        name: "text_serial" (long waits) or "text_natural" (ordinary play), the MLE bases, or
+            "text_serial_rlvr", the first one after RL.
         trace, options: go to `TextGameTask`, e.g. `reward="task_specific"`.
 
     Returns:
@@ -57,20 +62,21 @@ def describe(name: str) -> dict:
     return json.loads((folder(name) / "made.json").read_text())
 
 
-def ship(study: str, runs: str | Path, seed: int = 0) -> Path:
-    """Copy the base model of a finished experiment into the package."""
-    from rlvr_lite.experiments_text import STUDIES, base_folder, tokenizer
+def ship(name: str, runs: str | Path, seed: int = 0) -> Path:
+    """Copy the model of a finished run into the package."""
+    from rlvr_lite.experiments_text import model_folder, tokenizer
 
-    model = load(base_folder(STUDIES[study], seed, Path(runs)) / "model")
-    run = load_run(run_path(Path(runs) / study, "mle", seed))
-    place = folder(study)
+    study, method = SHIPPED[name]
+    model = load(model_folder(study, method, seed, Path(runs)))
+    run = load_run(run_path(Path(runs) / study, method, seed))
+    place = folder(name)
     shutil.rmtree(place, ignore_errors=True)
     save(model, place)
     (place / "generation_config.json").unlink(missing_ok=True)
     tokenizer().save(place / "tokenizer.json")
     exact = run.scores["test"]["greedy"]["exact"]
     write_json(place / "made.json", {
-        "experiment": study, "method": "mle", "seed": seed, "steps": run.cost["steps"],
+        "experiment": study, "method": method, "seed": seed, "steps": run.cost["steps"],
         "cpu_seconds": run.cost["cpu_seconds"], "test_exact_greedy": sum(exact) / len(exact),
         "parameters": sum(p.numel() for p in model.parameters())})
     return place

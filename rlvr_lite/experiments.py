@@ -82,17 +82,20 @@ def write_json(path: Path, data: Any) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(_rounded(data), indent=1, sort_keys=False) + "\n")
+    temporary.write_text(json.dumps(rounded(data), indent=1, sort_keys=False) + "\n")
     os.replace(temporary, path)
 
 
-def _rounded(data: Any) -> Any:
+def rounded(data: Any) -> Any:
+    """The same data as JSON will give it back: six digits, plain types, no NaN."""
+    if isinstance(data, float) and not np.isfinite(data):
+        return None  # JSON has no NaN
     if isinstance(data, float):
         return int(data) if data.is_integer() and abs(data) < 1e9 else round(data, 6)
     if isinstance(data, dict):
-        return {str(k): _rounded(v) for k, v in data.items()}
+        return {str(k): rounded(v) for k, v in data.items()}
     if isinstance(data, (list, tuple)):
-        return [_rounded(v) for v in data]
+        return [rounded(v) for v in data]
     return data.item() if isinstance(data, np.generic) else data
 
 
@@ -131,7 +134,7 @@ def summarise(name: str, title: str, runs: list[Run], comparisons: Iterable[Comp
     for pair in comparisons:
         first = table[pair.a, seeds[0]]
         for split, decoding, metric, subset, mask in _cells(first, metrics):
-            if decoding in pair.decodings:
+            if decoding in pair.decodings and split in table[pair.b, seeds[0]].scores:
                 other = _comparable(table, pair.b, seeds[0], split, decoding)
                 interval = paired_difference(
                     _values(table, pair.a, seeds, split, decoding, metric, mask),

@@ -1,10 +1,12 @@
 """The text-game experiments: what is trained, on what, beside which controls.
 
-Three studies, each a table of methods with the same start model and the same compute:
+Two studies, each a table of methods with the same start model and the same compute:
     text_natural   the paper's setting: verified traces of (almost only) *changed* transitions,
                    then RL on natural play; most of the gain is "do not edit"
     text_serial    scarce traces, long waits: RL has to make a chain of thought reliable
-    text_sweeps    one change at a time to the RL of text_serial (KL, lr, group, rank, loss)
+and two further tables, of one change at a time to the RL of a study:
+    text_mix       to text_natural: how many unchanged questions RL asks
+    text_sweeps    to text_serial: KL, learning rate, group, rank, loss, temperature
 A run is (study, method, seed); see `experiments` for how runs become `results/*.json`.
 
     python -m rlvr_lite.experiments_text text_serial --seeds 0 1 2 --jobs 2 --folder runs
@@ -12,7 +14,9 @@ A run is (study, method, seed); see `experiments` for how runs become `results/*
 
 Source: RLVR-World section 5.1, tables 1 and 5.
 Differs from the paper: equal-compute controls, rejection fine-tuning, three splits of unseen
-worlds, seeds and intervals.
+worlds, seeds and intervals; RL with LoRA, groups of 8, a falling learning rate and no KL, on the
+natural mix of questions (the paper's 100:40 and 100:5 mixes are in text_mix), screened in
+text_serial.
 """
 
 from __future__ import annotations
@@ -41,7 +45,15 @@ from rlvr_lite.model import build, load, save
 from rlvr_lite.paths import results_folder
 from rlvr_lite.tasks.text_game import TextGameTask, train_tokenizer
 from rlvr_lite.worlds.text_families import HELD_OUT, TRAINED
-from rlvr_lite.worlds.text_game import NATURAL, SERIAL, Mix, Transition, step, transitions
+from rlvr_lite.worlds.text_game import (
+    NATURAL,
+    SERIAL,
+    Mix,
+    Transition,
+    split_of,
+    step,
+    transitions,
+)
 from rlvr_lite.worlds.text_state import SWITCHES, State
 
 EXTRA_SPLITS = ("combinations", "layouts", "families")
@@ -88,7 +100,7 @@ class Study:
 
 THREE = ("tea", "baking", "freezing")
 STUDIES = {s.name: s for s in (
-    Study("text_natural", "Text game, the paper's setting: biased traces, natural play",
+    Study("text_natural", "Text game, biased traces, natural play",
           NATURAL, traces=3000, prompts=3000, unchanged_traces=0.004, seconds=60.0,
           families=THREE, held_out=("breakfast",), claim="text_accuracy",
           base=MLEConfig(steps=3000, lr=3e-3, weight_decay=0.3, validate_every=300),
@@ -172,8 +184,14 @@ def task_for(trace: bool = True, **options) -> TextGameTask:
     return TextGameTask(tokenizer(), trace, **options)
 
 
-def base_folder(study: Study, seed: int, folder: Path) -> Path:
-    return Path(folder) / study.name / f"base-{seed}"
+def run_folder(study: str, method: str, seed: int, folder: Path) -> Path:
+    """Where a run keeps its checkpoints."""
+    return Path(folder) / study / f"{'base' if method == 'mle' else method}-{seed}"
+
+
+def model_folder(study: str, method: str, seed: int, folder: Path) -> Path:
+    """Where a finished run has left its model."""
+    return run_folder(study, method, seed, folder) / "model"
 
 
 def trivial(study: Study, seed: int, folder: Path) -> Run:
@@ -191,7 +209,7 @@ def trivial(study: Study, seed: int, folder: Path) -> Run:
 
 def mle(study: Study, seed: int, folder: Path) -> Run:
     """The base: MLE on the traces, to its validation plateau; saved for the other methods."""
-    task, place = task_for(), base_folder(study, seed, folder)
+    task, place = task_for(), run_folder(study.name, "mle", seed, folder)
     model = build(tokenizer().vocab_size, study.width, study.layers, hidden=int(2.5 * study.width),
                   seed=seed)
     history = train_mle(model, pairs(task, data(study, "traces", seed)),
@@ -237,11 +255,16 @@ def slip(rng: Random, p: float = 0.12) -> Callable[[State], None]:
 
 
 def noisy_traces(study: Study, seed: int, filtered: bool) -> list[tuple[list[int], list[int]]]:
-    """The prompts of RL, each with a trace of a teacher that slips; all, or the verified ones."""
+    """The prompts of RL, each with a trace of a teacher that slips; all, or the verified ones.
+
+    A slip that leads through a state of another split is left out, as in all training data."""
     task, rng = task_for(), Random(seed)
     found = []
     for t in data(study, "prompts", seed):
-        answer = task.answer(step(t.state, t.action, slip(rng)))
+        told = step(t.state, t.action, slip(rng))
+        if any(split_of(s) != "train" for s in told.passes):
+            continue
+        answer = task.answer(told)
         if not filtered or task.reward(answer, t)["reward"] == 1.0:
             found.append((task.question(t), answer))
     return found
@@ -263,7 +286,7 @@ def _more_mle(study: Study, seed: int, folder: Path, method: str, task: TextGame
               data_pairs: list, seconds: float, lr: float) -> Run:
     """MLE for a budget of CPU seconds: the number of steps is measured on the first ones, and
     kept beside the checkpoint, so that a run that was stopped goes on with the same plan."""
-    place = Path(folder) / study.name / f"{method}-{seed}"
+    place = run_folder(study.name, method, seed, folder)
     plan = place / "steps.json"
     if not plan.is_file():
         probe = train_mle(copy.deepcopy(model), data_pairs,
@@ -281,15 +304,27 @@ def _more_mle(study: Study, seed: int, folder: Path, method: str, task: TextGame
 
 
 def screen(model, task: TextGameTask, items: list[Transition], group: int,
-           seed: int) -> list[Transition]:
-    """The questions that `group` sampled answers do not all get right.
+           seed: int) -> list[int]:
+    """Places of the questions that `group` sampled answers do not all get right.
 
     A question that is answered right every time has nothing to teach, and there are many of
     them; one that is always answered wrong may become live as the policy improves.
     """
     found = answers(model, task, items, 1.0, group, seed)
     right = [sum(task.metrics(a, t)["exact"] for a in some) for some, t in zip(found, items)]
-    return [t for t, r in zip(items, right) if r < group]
+    return [i for i, r in enumerate(right) if r < group]
+
+
+def _screened(model, task: TextGameTask, items: list[Transition], group: int, seed: int,
+              note: Path) -> tuple[list[int], float]:
+    """What `screen` keeps, and the CPU seconds it took; noted, so that a run that was stopped
+    goes on with the same questions and the same budget."""
+    if not note.is_file():
+        start = time.process_time()
+        kept = screen(model, task, items, group, seed)
+        experiments.write_json(note, [kept, time.process_time() - start])
+    kept, spent = json.loads(note.read_text())
+    return kept, spent
 
 
 def reinforce(study: Study, seed: int, folder: Path, name: str = "rlvr", kind: str = "binary",
@@ -300,31 +335,32 @@ def reinforce(study: Study, seed: int, folder: Path, name: str = "rlvr", kind: s
     What screening the prompts costs is taken off the budget. Where it would leave less than one
     batch, all prompts are asked.
     """
-    task, place = task_for(reward=kind, max_new=ROLLOUT), Path(folder) / study.name
+    task = task_for(reward=kind, max_new=ROLLOUT)
+    place = run_folder(study.name, name, seed, folder)
     model = load_base(study, seed, folder)
     config = replace(study.rl, seed=seed, **changes)
-    asked, start = prompts or data(study, "prompts", seed), time.process_time()
-    offered = len(asked)
+    offered = data(study, "prompts", seed) if prompts is None else prompts
+    asked, spent = offered, 0.0
     if study.screen:
-        live = screen(model, task, asked, study.rl.group, seed)
-        asked = live if len(live) >= config.prompts else asked
-    spent = time.process_time() - start
+        kept, spent = _screened(model, task, offered, study.rl.group, seed, place / "screen.json")
+        asked = [offered[i] for i in kept] if len(kept) >= config.prompts else offered
     if rank is not None:
         model = add_lora(model, rank, alpha=2 * rank, seed=seed)
     history = train_grpo(model, task, asked, config,
-                         validate=validator(task, study), validate_every=200,
-                         budget_cpu_seconds=study.seconds - spent, log=_log(study, name, seed),
-                         folder=place / f"{name}-{seed}")
+                         validate=validator(task, study), validate_every=50,
+                         folder=place, budget_cpu_seconds=study.seconds - spent,
+                         log=_log(study, name, seed))
     model, task = merge(model), task_for()
-    save(model, place / f"{name}-{seed}" / "model")
+    save(model, place / "model")
     run = evaluate(model, task, study, seed, name, splits)
-    run.notes |= {"prompts": len(asked), "offered": offered}
+    run.notes |= {"prompts": len(asked), "offered": len(offered)}
     last = history[-1]
     every = max(1, len(history) // 60)
-    run.history = [row for i, row in enumerate(history)
+    run.history = [row | {"cpu_seconds": row["cpu_seconds"] + spent}
+                   for i, row in enumerate(history)
                    if i % every == 0 or "validation_exact" in row]
     run.cost = {"steps": last["step"],
-                "samples": last["samples"] + study.screen * offered * study.rl.group,
+                "samples": last["samples"] + study.screen * len(offered) * study.rl.group,
                 "tokens": sum(row.get("tokens", 0) for row in history),
                 "cpu_seconds": last["cpu_seconds"] + spent}
     run.notes |= exploration(model, task, data(study, "validation")[:150])
@@ -346,7 +382,7 @@ METHODS: dict[str, Callable[..., Run]] = {
 }
 MAIN = tuple(METHODS)
 
-# One change at a time to the RL of `text_serial`; the row "rlvr" is the middle of every sweep.
+# One change at a time to the RL of a study; the row "rlvr" is the middle of every sweep.
 SWEEPS: dict[str, dict] = {
     "beta=0.01": {"beta": 0.01}, "beta=0.1": {"beta": 0.1},
     "lr=0.0002": {"lr": 2e-4}, "lr=0.001": {"lr": 1e-3}, "lr=0.005": {"lr": 5e-3},
@@ -372,12 +408,23 @@ def mixed(study: Study, seed: int, folder: Path, ratio: float) -> Run:
                      splits=("test",))
 
 
-METHODS |= {f"unchanged={ratio:g}": functools.partial(mixed, ratio=ratio) for ratio in RATIOS}
+MIXES = {f"unchanged={ratio:g}": functools.partial(mixed, ratio=ratio) for ratio in RATIOS}
+METHODS |= MIXES
+
+# What stands in `results/<name>.json`: a study, its methods, and a title if it has its own.
+RECORDS: dict[str, tuple[str, tuple[str, ...], str | None]] = {
+    "text_natural": ("text_natural", MAIN, None),
+    "text_serial": ("text_serial", MAIN, None),
+    "text_mix": ("text_natural", ("mle", *MIXES, "rlvr"),
+                 "Text game, natural play: unchanged questions per changed one in RL"),
+    "text_sweeps": ("text_serial", ("mle", *SWEEPS, "rlvr"),
+                    "Text game, long waits: one change at a time to RL"),
+}
 
 
 # ---------------------------------------------------------------- running
 def load_base(study: Study, seed: int, folder: Path):
-    return load(base_folder(study, seed, folder) / "model")
+    return load(model_folder(study.name, "mle", seed, folder))
 
 
 def _mle_cost(history: list[dict], batch: int) -> dict[str, float]:
@@ -393,12 +440,35 @@ def _log(study: Study, method: str, seed: int) -> Callable[[str], None]:
 
 
 def run_one(study: Study, method: str, seed: int, folder: str | Path) -> Path:
-    """One run, unless it is done already; returns the path of its file."""
+    """One run, unless it is done already; returns the path of its file.
+
+    Raises:
+        ValueError: the folder holds runs of this study with other settings.
+    """
     torch.set_num_threads(1)
+    check_settings(study, Path(folder))
     path = experiments.run_path(Path(folder) / study.name, method, seed)
     if not path.is_file():
         experiments.save_run(METHODS[method](study, seed, Path(folder)), path.parent)
     return path
+
+
+def settings_of(study: Study) -> dict:
+    """Everything that shapes a run; not its title, its claim and the paper's numbers."""
+    return {k: v for k, v in asdict(study).items() if k not in ("paper", "title", "claim")}
+
+
+def check_settings(study: Study, folder: Path) -> None:
+    """Runs of one folder share their settings: note them at the first run, compare ever after."""
+    note = Path(folder) / study.name / "study.json"
+    settings = json.loads(json.dumps(experiments.rounded(settings_of(study))))
+    if not note.is_file():
+        experiments.write_json(note, settings)
+    noted = json.loads(note.read_text())
+    other = [k for k in settings if settings[k] != noted.get(k)]
+    if other:
+        raise ValueError(f"{note.parent} holds runs with other settings ({', '.join(other)}); "
+                         "use another --folder, or delete it")
 
 
 def run_all(study: Study, methods: list[str], seeds: list[int], folder: str | Path,
@@ -432,7 +502,10 @@ def changed_study(name: str, changes: list[str]) -> Study:
         key, _, value = change.partition("=")
         if key not in known:
             raise ValueError(f"{change!r}: write NAME=NUMBER with one of {', '.join(known)}")
-        found[key] = int(value) if known[key] == "int" else float(value)
+        try:
+            found[key] = int(value) if known[key] == "int" else float(value)
+        except ValueError:
+            raise ValueError(f"{change!r}: {value!r} is no number") from None
     return replace(STUDIES[name], **found)
 
 
@@ -443,28 +516,27 @@ def comparisons(methods: list[str]) -> list[Comparison]:
                     for c in ("mle", "mle_continued") if {m, c} <= set(methods)]
 
 
-def summarise(study: str, folder: str | Path, methods: tuple[str, ...] | None = None,
-              name: str | None = None, title: str | None = None) -> Path:
-    """Write `results/<name>.json` from the finished runs."""
-    found, order = STUDIES[study], {m: i for i, m in enumerate(METHODS)}
-    runs = [r for r in experiments.load_runs(Path(folder) / study)
-            if methods is None or r.method in methods]
-    runs.sort(key=lambda r: (order[r.method], r.seed))
-    names = list(dict.fromkeys(r.method for r in runs))
-    config = {k: v for k, v in asdict(found).items() if k not in ("paper", "title", "claim")}
+def summarise(name: str, folder: str | Path) -> Path:
+    """Write `results/<name>.json` from those runs of a record that are finished."""
+    study, methods, title = RECORDS[name]
+    found = STUDIES[study]
+    check_settings(found, Path(folder))
+    runs = [r for r in experiments.load_runs(Path(folder) / study) if r.method in methods]
+    runs.sort(key=lambda r: (methods.index(r.method), r.seed))
+    own = name == study
     result = experiments.summarise(
-        name or study, title or found.title, runs, comparisons(names),
-        found.claim if name is None else None, found.paper if name is None else None, config,
+        name, title or found.title, runs, comparisons(list(dict.fromkeys(r.method for r in runs))),
+        found.claim if own else None, found.paper if own else None, settings_of(found),
         metrics=("exact", "official", "same"))
-    path = results_folder() / f"{name or study}.json"
+    path = results_folder() / f"{name}.json"
     experiments.write_json(path, result)
     return path
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("study", choices=sorted(STUDIES))
-    parser.add_argument("--methods", nargs="+", default=list(MAIN), help="default: %(default)s")
+    parser.add_argument("record", choices=sorted(RECORDS))
+    parser.add_argument("--methods", nargs="+", help="default: all of the record")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--folder", default="runs", help="where runs and checkpoints are kept")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=NUMBER",
@@ -473,10 +545,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--summarise", action="store_true", help="only write results/*.json")
     chosen = parser.parse_args(arguments)
     if chosen.summarise:
-        print(summarise(chosen.study, chosen.folder, tuple(chosen.methods)))
-    else:
-        run_all(changed_study(chosen.study, chosen.set), chosen.methods, chosen.seeds,
-                chosen.folder, chosen.jobs)
+        print(summarise(chosen.record, chosen.folder))
+        return
+    study, methods, _ = RECORDS[chosen.record]
+    run_all(changed_study(study, chosen.set), chosen.methods or list(methods), chosen.seeds,
+            chosen.folder, chosen.jobs)
 
 
 if __name__ == "__main__":

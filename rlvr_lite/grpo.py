@@ -183,21 +183,22 @@ def train_grpo(model, task, transitions: list, config: GRPOConfig,
         validate_every: steps between validations, log lines and checkpoints.
         folder: checkpoints go here, and a run that finds one goes on from it.
         log: gets a line at every validation; None: silence.
-        budget_cpu_seconds: stop after so much training time (validation not counted).
+        budget_cpu_seconds: stop after so much training time (validation not counted). A linear
+            schedule follows the time, too: such a run resumes, but not bit for bit.
         reference: the model of the KL term; None: the start model (LoRA: the adapter switched
             off; plain: a copy made now, so hand over the start model when you resume).
 
     Returns:
         One row per step: {"step", mean "reward" and its parts, "live" (share of groups that
-        carry a gradient), "kl" (None where not measured), "entropy" (nats per token, estimated
-        from the rollouts), "clip_fraction", "length", "samples", "tokens", "cpu_seconds",
+        carry a gradient), "kl" (of these; None where not measured), "entropy" (nats per token, as
+        the rollouts tell), "clip_fraction", "length", "samples", "tokens", "cpu_seconds",
         "sample_s", "reward_s", "update_s", validated numbers}; row 0 validates the start model.
 
     Raises:
         ValueError: no transitions, or a checkpoint of a run with other settings.
     """
-    if not transitions:
-        raise ValueError("transitions is empty: there is no question to ask")
+    if not transitions or (budget_cpu_seconds is not None and budget_cpu_seconds <= 0):
+        raise ValueError("transitions is empty, or budget_cpu_seconds is not above 0")
     run = _Run(model, task, config, folder, reference)
     if run.step == 0 and validate and not run.history:
         run.history.append({"step": 0, "samples": 0, "cpu_seconds": 0.0} | validate(model))
@@ -277,7 +278,7 @@ class _Run:
         """The optimizer steps of one rollout batch; groups without any gradient are left out."""
         config = self.config
         live = (advantage != 0).any(1).tolist()                       # (B,)
-        found = {"live": sum(live) / len(live), "kl": None, "clip_fraction": 0.0}
+        found, kl = {"live": sum(live) / len(live), "clip_fraction": 0.0}, []
         for chunk in torch.arange(len(questions)).tensor_split(config.minibatches):
             used = [i for i in chunk.tolist() if live[i] or config.beta > 0]
             if not used:
@@ -287,10 +288,9 @@ class _Run:
             loss, stats = self.loss([questions[i] for i in used], used, rollouts, advantage,
                                     total, measure_kl)
             self.descend(loss)
-            share = len(chunk) / len(questions)
-            found["clip_fraction"] += share * stats["clip_fraction"]
-            found["kl"] = (found["kl"] or 0.0) + share * stats["kl"] if "kl" in stats else None
-        return found
+            found["clip_fraction"] += len(chunk) / len(questions) * stats["clip_fraction"]
+            kl += [stats["kl"]] if "kl" in stats else []
+        return found | {"kl": sum(kl) / len(kl) if kl else None}
 
     def loss(self, questions, used: list[int], rollouts: Rollouts, advantage: Tensor,
              total: int, measure_kl: bool):

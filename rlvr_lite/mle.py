@@ -65,7 +65,7 @@ def learning_rate(step: int, config: MLEConfig) -> float:
     warm = min(1.0, (step + 1) / max(1, config.warmup))
     if config.schedule == "constant":
         return config.lr * warm
-    return config.lr * warm * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    return config.lr * warm * 0.5 * (1 + math.cos(math.pi * step / max(1, config.steps)))
 
 
 def batches(lengths: list[int], batch: int, seed: int, epoch: int) -> list[list[int]]:

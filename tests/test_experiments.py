@@ -136,7 +136,7 @@ def test_screening_drops_the_questions_that_are_answered_right_every_time(monkey
     gold, wrong = [task.answer(t) for t in items], [task.tokenizer.eos_id]
     written = [[gold[0]] * 3, [wrong] * 3, [gold[2], wrong, wrong], [wrong, gold[3], gold[3]]]
     monkeypatch.setattr(experiments_text, "answers", lambda *a: written)
-    assert experiments_text.screen(None, task, items, 3, 0) == items[1:]
+    assert experiments_text.screen(None, task, items, 3, 0) == [1, 2, 3]
 
 
 def test_a_teacher_that_slips_writes_wrong_traces_and_the_filter_finds_them():
@@ -144,7 +144,8 @@ def test_a_teacher_that_slips_writes_wrong_traces_and_the_filter_finds_them():
     every, kept = (noisy_traces(TINY, 0, filtered) for filtered in (False, True))
     answers = {tuple(q): t for t in data(TINY, "prompts") for q in [task.question(t)]}
     right = [task.reward(a, answers[tuple(q)])["reward"] for q, a in every]
-    assert len(every) == TINY.prompts and 0.4 < sum(right) / len(right) < 0.95
+    assert 0.5 * TINY.prompts < len(every) <= TINY.prompts
+    assert 0.4 < sum(right) / len(right) < 0.95
     assert kept == [pair for pair, r in zip(every, right) if r == 1.0]
 
 

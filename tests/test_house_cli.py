@@ -155,14 +155,16 @@ def test_checkpoints_are_listed_and_rebuilt(tmp_path, monkeypatch, capsys):
     assert cli.main(["checkpoints", "--list"]) == 0
     assert "no checkpoint" in capsys.readouterr().out
 
-    def ship(study, runs, seed):
-        model.save(model.build(32, width=16, layers=1, heads=2, hidden=16), shelf / study)
+    def ship(name, runs, seed):
+        model.save(model.build(32, width=16, layers=1, heads=2, hidden=16), shelf / name)
 
-    monkeypatch.setattr(experiments_text, "run_one", lambda *a: made.append(a[0].name))
+    monkeypatch.setattr(experiments_text, "run_one",
+                        lambda study, method, *_: made.append((study.name, method)))
     monkeypatch.setattr(checkpoints, "ship", ship)
     assert cli.main(["checkpoints", "--folder", str(tmp_path)]) == 0
     text = capsys.readouterr().out
-    assert made == list(checkpoints.TEXT) and all(name in text for name in made)
+    assert made == list(checkpoints.SHIPPED.values())
+    assert all(name in text for name in checkpoints.SHIPPED)
     assert "sha256" in text
 
 

@@ -26,9 +26,9 @@
 # *changes*. The model ships with the book.
 
 # %% tags=["nbval-check-output"]
-from rlvr_lite.checkpoints import load_text_base
+from rlvr_lite.checkpoints import load_text_model
 
-model, task = load_text_base("text_natural")
+model, task = load_text_model("text_natural")
 weights = sum(p.numel() for p in model.parameters())
 print(f"{weights:,} weights, {task.tokenizer.vocab_size} tokens")
 
@@ -222,7 +222,7 @@ show.table(["model", "decoding", *subsets], rows,
 from rlvr_lite.experiments import load_result
 
 natural = load_result("text_natural")
-show.result_table(natural, subsets=("all", "changed", "unchanged"))
+show.result_table(natural, subsets=("changed", "unchanged", "all"))
 
 # %% [markdown]
 # Then a setting in which leaving the state alone does not help: few worked

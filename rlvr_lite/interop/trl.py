@@ -49,7 +49,7 @@ def trainer(model, task, transitions: list, config: GRPOConfig, folder: str | Pa
         model: LoRA model or plain Llama.
         task: a `tasks.base.Task`.
         transitions: what questions are drawn from.
-        config: our settings; `method` must be "grpo".
+        config: our settings; `method` must be "grpo" and `minibatches` 1.
         folder: TRL writes here.
         **settings: further arguments of `trl.GRPOConfig`.
 
@@ -61,8 +61,9 @@ def trainer(model, task, transitions: list, config: GRPOConfig, folder: str | Pa
     from trl import GRPOConfig as TRLConfig
     from trl import GRPOTrainer
 
-    if config.method != "grpo":
-        raise ValueError('TRL has no method="rejection"; use method="grpo"')
+    if config.method != "grpo" or config.minibatches != 1:
+        raise ValueError('this trainer has no method="rejection" and makes one update per '
+                         'batch of rollouts; use method="grpo" and minibatches=1')
     rows = [{"prompt": " ".join(f"w{i}" for i in task.question(t)), "row": n}
             for n, t in enumerate(transitions)]
     arguments = TRLConfig(
