@@ -19,7 +19,7 @@ help:
 	@echo "make test         set up, run all tests, the notebooks included"
 	@echo "make render       build the HTML from the committed outputs, in seconds"
 	@echo "make notebooks    execute notebooks/src and renew the committed notebooks"
-	@echo "make checkpoints  train the base models that ship with the package"
+	@echo "make checkpoints  train the models that ship with the package"
 	@echo "make results      run every recorded experiment (hours)"
 	@echo "make bench        compare speed with generate() and TRL"
 	@echo "make url          after a change of the repository's address in pyproject.toml"

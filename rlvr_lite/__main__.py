@@ -1,7 +1,7 @@
 """The command line: `python -m rlvr_lite train | evaluate | results | checkpoints`.
 
 What: one run of one method with progress and resume, the score of a saved model, the recorded
-results as tables (and whether they are consistent), the base models that ship with the package.
+results as tables (and whether they are consistent), the models that ship with the package.
 Every command has `--help` with examples. Mistakes end with one line that says what to do.
 """
 
@@ -21,7 +21,8 @@ from pathlib import Path
 TRAIN = """examples:
   python -m rlvr_lite train text_serial mle                  the base model, seed 0
   python -m rlvr_lite train text_serial rlvr --seed 1        GRPO from the base of seed 1
-  python -m rlvr_lite train text_serial rlvr --set seconds=60 --folder runs/short
+  python -m rlvr_lite train text_serial mle --set seconds=60 --folder runs_short
+  python -m rlvr_lite train text_serial rlvr --set seconds=60 --folder runs_short
 
 A run that was stopped goes on where its last checkpoint is: repeat the command."""
 EVALUATE = """examples:
@@ -34,7 +35,7 @@ RESULTS = """examples:
   python -m rlvr_lite results text_serial --run   run the experiment (hours), then record it"""
 CHECKPOINTS = """examples:
   python -m rlvr_lite checkpoints --list          what ships with the package
-  python -m rlvr_lite checkpoints                 train every shipped base model again"""
+  python -m rlvr_lite checkpoints                 train every shipped model that --folder lacks"""
 
 
 # ---- progress --------------------------------------------------------------------------------
@@ -99,7 +100,10 @@ def train(options: argparse.Namespace) -> None:
     if path.is_file() and not options.force:
         print(f"{path} is there already; --force runs it again")
         return
-    path.unlink(missing_ok=True)
+    if options.force:  # its checkpoints, too
+        shutil.rmtree(experiments_text.run_folder(study.name, options.method, options.seed,
+                                                  Path(options.folder)), ignore_errors=True)
+        path.unlink(missing_ok=True)
     base = experiments_text.model_folder(study.name, "mle", options.seed, Path(options.folder))
     if options.method not in ("mle", "trivial") and not base.is_dir():
         raise FileNotFoundError(
@@ -117,7 +121,7 @@ def train(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Exact match of a saved model on one split."""
-    from rlvr_lite import evaluation, experiments_text, model
+    from rlvr_lite import evaluation, experiments_text
 
     studies = experiments_text.STUDIES
     study = studies[one_of(options.study, studies, "study")]
@@ -125,8 +129,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.temperature < 0:
         raise ValueError("--temperature must be 0 (greedy) or more")
     items = experiments_text.data(study, options.split)[:options.items]
-    task = experiments_text.task_for(trace=not options.no_trace)
-    trained = model.load(options.model)
+    trained, task = experiments_text.load_kept(options.model)
     found = evaluation.scores(trained, task, items, options.temperature, options.seed)
     changed = [int(t.changed) for t in items]
     line(options.split, found, {"changed": changed, "unchanged": [1 - c for c in changed]})
@@ -253,7 +256,7 @@ def checkpoints(options: argparse.Namespace) -> None:
 
         for name, (study, method) in shelf.SHIPPED.items():
             study = experiments_text.STUDIES[study]
-            with progress(study.base.steps):
+            with progress(study.base.steps if method == "mle" else None):
                 experiments_text.run_one(study, method, 0, options.folder)
             shelf.ship(name, options.folder, 0)
     shipped = data_folder() / "checkpoints"
@@ -302,7 +305,7 @@ def arguments() -> argparse.ArgumentParser:
     train_arguments(command(train, "train one method of a study with one seed", TRAIN))
     evaluate_arguments(command(evaluate, "score a saved model", EVALUATE))
     results_arguments(command(results, "show, verify or make the recorded results", RESULTS))
-    add = command(checkpoints, "list or rebuild the base models that ship", CHECKPOINTS)
+    add = command(checkpoints, "list or rebuild the models that ship", CHECKPOINTS)
     add("--list", action="store_true", help="only say what is there")
     add("--folder", default="runs", help="where the training is kept (default: runs)")
     return parser
@@ -321,13 +324,12 @@ def train_arguments(add: Callable) -> None:
 
 def evaluate_arguments(add: Callable) -> None:
     """Arguments of `evaluate`."""
-    add("model", help="folder with config.json and model.safetensors")
+    add("model", help="folder with config.json, model.safetensors and tokenizer.json")
     add("--study", default="text_serial")
     add("--split", default="test")
     add("--items", type=count, default=200, help="how many (default: 200)")
     add("--temperature", type=float, default=0.0, help="0 is greedy")
     add("--seed", type=seed, default=0)
-    add("--no-trace", action="store_true", help="the model answers without a trace")
 
 
 def results_arguments(add: Callable) -> None:

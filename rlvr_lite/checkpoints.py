@@ -12,10 +12,9 @@ import shutil
 from pathlib import Path
 
 from rlvr_lite.experiments import load_run, run_path, write_json
-from rlvr_lite.model import load, save
+from rlvr_lite.experiments_text import keep, load_kept, model_folder
+from rlvr_lite.model import load
 from rlvr_lite.paths import data_folder
-from rlvr_lite.tasks.text_game import TextGameTask
-from rlvr_lite.tokenizers.text import TextTokenizer
 
 SHIPPED = {  # name: study and method, seed 0
     "text_serial": ("text_serial", "mle"),
@@ -53,27 +52,23 @@ def load_text_model(name: str = "text_serial", trace: bool = True, **options):
         raise FileNotFoundError(f"no checkpoint named {name!r} (there are: "
                                 f"{', '.join(available()) or 'none'}); `make checkpoints` "
                                 "builds them")
-    tokenizer = TextTokenizer.load(place / "tokenizer.json")
-    return load(place), TextGameTask(tokenizer, trace, **options)
+    return load_kept(place, trace, **options)
 
 
 def describe(name: str) -> dict:
-    """How a checkpoint was made: experiment, seed, steps, validation accuracy."""
+    """How a checkpoint was made: experiment, method, seed, steps, accuracy on the test split."""
     return json.loads((folder(name) / "made.json").read_text())
 
 
 def ship(name: str, runs: str | Path, seed: int = 0) -> Path:
     """Copy the model of a finished run into the package."""
-    from rlvr_lite.experiments_text import model_folder, tokenizer
-
     study, method = SHIPPED[name]
     model = load(model_folder(study, method, seed, Path(runs)))
     run = load_run(run_path(Path(runs) / study, method, seed))
     place = folder(name)
     shutil.rmtree(place, ignore_errors=True)
-    save(model, place)
+    keep(model, place)
     (place / "generation_config.json").unlink(missing_ok=True)
-    tokenizer().save(place / "tokenizer.json")
     exact = run.scores["test"]["greedy"]["exact"]
     write_json(place / "made.json", {
         "experiment": study, "method": method, "seed": seed, "steps": run.cost["steps"],

@@ -33,7 +33,13 @@ def answers(model, task: Task, items: list, temperature: float = 0.0,
 
 def scores(model, task: Task, items: list, temperature: float = 0.0,
            seed: int = 0) -> dict[str, list[float]]:
-    """Metric -> one value per item."""
+    """Metric -> one value per item.
+
+    Raises:
+        ValueError: there is no item to score.
+    """
+    if not items:
+        raise ValueError("there is no item to score")
     rows = [task.metrics(a[0], t) for a, t in
             zip(answers(model, task, items, temperature, 1, seed), items)]
     return {name: [row[name] for row in rows] for name in rows[0]}

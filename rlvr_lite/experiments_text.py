@@ -35,7 +35,7 @@ from random import Random
 
 import torch
 
-from rlvr_lite import experiments
+from rlvr_lite import experiments, paper
 from rlvr_lite.evaluation import answers, exploration, mean, scores
 from rlvr_lite.experiments import Comparison, Run
 from rlvr_lite.grpo import GRPOConfig, train_grpo
@@ -44,6 +44,7 @@ from rlvr_lite.mle import MLEConfig, train_mle
 from rlvr_lite.model import build, load, save
 from rlvr_lite.paths import results_folder
 from rlvr_lite.tasks.text_game import TextGameTask, train_tokenizer
+from rlvr_lite.tokenizers.text import TextTokenizer
 from rlvr_lite.worlds.text_families import HELD_OUT, TRAINED
 from rlvr_lite.worlds.text_game import (
     NATURAL,
@@ -104,11 +105,7 @@ STUDIES = {s.name: s for s in (
           NATURAL, traces=3000, prompts=3000, unchanged_traces=0.004, seconds=60.0,
           families=THREE, held_out=("breakfast",), claim="text_accuracy",
           base=MLEConfig(steps=3000, lr=3e-3, weight_decay=0.3, validate_every=300),
-          paper={"sft": {"unchanged": 38.88, "changed": 24.21, "all": 32.87},
-                 "rlvr": {"unchanged": 73.57, "changed": 33.14, "all": 57.01},
-                 "rlvr_task_specific": {"unchanged": 83.66, "changed": 33.80, "all": 63.24},
-                 "trivial": {"unchanged": 100.0, "changed": 0.0, "all": 59.04},
-                 "unit": "% exact, 2,954 published test transitions, 1.5 B parameters"}),
+          paper=paper.text_game_rows()),
     Study("text_serial", "Text game, scarce traces and long waits", SERIAL, traces=600,
           prompts=2000, screen=True, families=("tea", "baking"), held_out=("breakfast",),
           claim="text_changed"),
@@ -194,6 +191,23 @@ def model_folder(study: str, method: str, seed: int, folder: Path) -> Path:
     return run_folder(study, method, seed, folder) / "model"
 
 
+def keep(model, place: Path) -> None:
+    """Save a model and, beside it, the tokenizer that it was trained with."""
+    save(model, place)
+    tokenizer().save(place / "tokenizer.json")
+
+
+def load_kept(place: str | Path, trace: bool = True, **options) -> tuple:
+    """What `keep` saved, as (model, task); `trace` and `options` go to `TextGameTask`.
+
+    Raises:
+        FileNotFoundError: the model or its tokenizer is not there.
+    """
+    model = load(place)
+    words = TextTokenizer.load(Path(place) / "tokenizer.json")
+    return model, TextGameTask(words, trace, **options)
+
+
 def trivial(study: Study, seed: int, folder: Path) -> Run:
     """Predict that nothing changes."""
     task = task_for()
@@ -215,7 +229,7 @@ def mle(study: Study, seed: int, folder: Path) -> Run:
     history = train_mle(model, pairs(task, data(study, "traces", seed)),
                         replace(study.base, seed=seed), validator(task, study),
                         best="validation_exact", folder=place, log=_log(study, "mle", seed))
-    save(model, place / "model")
+    keep(model, place / "model")
     run = evaluate(model, task, study, seed, "mle")
     run.history, run.cost = history, _mle_cost(history, study.base.batch)
     run.notes |= exploration(model, task, data(study, "validation")[:150])
@@ -298,6 +312,7 @@ def _more_mle(study: Study, seed: int, folder: Path, method: str, task: TextGame
                      validate_every=max(50, steps // 20))
     history = train_mle(model, data_pairs, config, validator(task, study), folder=place,
                         best="validation_exact", log=_log(study, method, seed))
+    keep(model, place / "model")
     run = evaluate(model, task, study, seed, method)
     run.history, run.cost = history, _mle_cost(history, config.batch)
     return run
@@ -351,7 +366,7 @@ def reinforce(study: Study, seed: int, folder: Path, name: str = "rlvr", kind: s
                          folder=place, budget_cpu_seconds=study.seconds - spent,
                          log=_log(study, name, seed))
     model, task = merge(model), task_for()
-    save(model, place / "model")
+    keep(model, place / "model")
     run = evaluate(model, task, study, seed, name, splits)
     run.notes |= {"prompts": len(asked), "offered": len(offered)}
     last = history[-1]

@@ -36,6 +36,8 @@ METHODS = {
     "rejection_finetuning": "rejection fine-tuning",
     "rlvr": "RLVR",
     "rlvr_task_specific": "RLVR, task-specific reward",
+    "rlvr_natural": "RLVR, natural mix of questions",
+    "sft": "MLE (SFT)",
     "oracle": "true dynamics",
 }
 

@@ -172,7 +172,8 @@ def test_a_saved_model_is_scored(tmp_path, capsys):
     from rlvr_lite import experiments_text, model
 
     words = experiments_text.tokenizer().vocab_size
-    model.save(model.build(words, width=16, layers=1, heads=2, hidden=16), tmp_path / "model")
+    small = model.build(words, width=16, layers=1, heads=2, hidden=16)
+    experiments_text.keep(small, tmp_path / "model")
     command = ["evaluate", str(tmp_path / "model"), "--items", "4", "--study", "text_natural"]
     assert cli.main(command) == 0
     text = capsys.readouterr().out

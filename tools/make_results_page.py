@@ -21,6 +21,8 @@ from pathlib import Path
 
 from project import ROOT, write_atomically
 
+from rlvr_lite.show import method_name as name
+
 PAGE = ROOT / "book" / "results.md"
 START, END = "<!-- generated: start -->", "<!-- generated: end -->"
 LOWER_IS_BETTER = ("lpips", "mse", "l1", "nll", "repetition", "gap")
@@ -29,11 +31,6 @@ CLAIMS = {  # what RLVR has to beat, and where
     "text_accuracy": ("all", ("mle",)),
     "text_changed": ("changed", ("mle", "mle_continued", "mle_gold_answers"))}
 SUBSETS = ("all", "changed", "unchanged", "combinations", "layouts", "families")
-NAMES = {"trivial": "do nothing", "mle": "MLE", "mle_continued": "MLE, continued",
-         "mle_gold_answers": "MLE on the gold answers", "rlvr": "RLVR",
-         "rejection_finetuning": "rejection fine-tuning", "sft": "MLE (SFT)",
-         "rlvr_task_specific": "RLVR, task-specific reward",
-         "rlvr_natural": "RLVR, natural mix of questions"}
 
 
 def results(folder: Path) -> list[dict]:
@@ -44,13 +41,8 @@ def results(folder: Path) -> list[dict]:
     return sorted(found, key=lambda r: (order.get(r["experiment"], len(FIRST)), r["experiment"]))
 
 
-def name(method: str) -> str:
-    return NAMES.get(method, method.replace("_", " "))
-
-
 def is_share(metric: str) -> bool:
-    return not metric.startswith(("length", "nll", "lpips", "mse", "psnr", "l1")) \
-        and not metric.endswith("task_specific")
+    return metric in ("exact", "official", "same", "readable") or metric.endswith("_binary")
 
 
 def interval(row: dict, sign: bool = False) -> str:

@@ -208,7 +208,7 @@ def read_json(text: str) -> Any | None:
     """Tolerant JSON: `json` first, then json_repair; None where nothing can be read."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     import json_repair
     try:

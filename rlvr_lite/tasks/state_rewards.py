@@ -49,8 +49,8 @@ def reward(state: State, answer: Answer | str | None, next_state: State,
     Returns:
         `reward`; `exact` 0 or 1; `item` and `score`, the fractions of object entries and of score
         entries that are right; `changed`, the fraction right among the entries that should
-        change (0 if none should: the term is absent); `readable` 0 or 1. Never raises on model
-        output: what cannot be judged has reward 0.
+        change (0 if none should, and under `binary`, which does not ask); `readable` 0 or 1.
+        Never raises on model output: what cannot be judged has reward 0.
 
     Raises:
         ValueError: for an unknown kind or mode.

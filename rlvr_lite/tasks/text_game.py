@@ -91,6 +91,10 @@ def answer_text(transition: Transition) -> str:
 CREATED = {"water": "Water", "ice": "Ice", "charcoal": "Charcoal", "fruit": "Fruit"}
 
 
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdigit()  # isdigit alone also takes superscripts
+
+
 def read_answer(text: str, state: State) -> dict[str, Any] | None:
     """A compact answer as the paper's difference; None where it cannot be read."""
     answer: dict[str, Any] = {"modified": [], "removed": [], "score": {}}
@@ -102,7 +106,8 @@ def read_answer(text: str, state: State) -> dict[str, Any] | None:
         name, *rest = part.split(" ")
         if name == "-" and len(rest) == 1 and rest[0] in state.things:
             answer["removed"].append(state.things[rest[0]].uuid)
-        elif name == "score" and rest and rest[0].isdigit() and not answer["score"]:
+        elif name == "score" and rest and _is_number(rest[0]) and not answer["score"] \
+                and rest[1:] in ([], ["won"], ["over"], ["won", "over"]):
             answer["score"] = {"score": int(rest[0]), "gameOver": "over" in rest[1:],
                                "gameWon": "won" in rest[1:]}
         else:
@@ -121,7 +126,7 @@ def _read_thing(name: str, rest: list[str], old: Thing | None, free: int) -> dic
         return None
     names, static = TYPES[kind]
     numbers, tail = rest[:len(names)], rest[len(names):]
-    if len(numbers) < len(names) or not all(n.isdigit() for n in numbers):
+    if len(numbers) < len(names) or not all(map(_is_number, numbers)):
         return None
     contains = list(old.contains) if old is not None else []
     if tail:

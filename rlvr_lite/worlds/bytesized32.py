@@ -187,7 +187,7 @@ def read(path: str | Path) -> Iterator[Transition]:
 @contextmanager
 def _lines(path: Path) -> Iterator[Iterable[str]]:
     if not path.is_file():
-        raise FileNotFoundError(f"no transitions at {path}; {_ways_out()}")
+        raise FileNotFoundError(f"no transitions at {path}; for the test split {_ways_out()}")
     if path.suffix == ".xz":
         with lzma.open(path, "rt", encoding="utf-8") as lines:
             yield lines

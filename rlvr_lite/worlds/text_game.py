@@ -137,9 +137,10 @@ NATURAL = Mix(active=0.2, wait=0.25)  # ordinary play: much of it changes nothin
 def split_of(state: State) -> str:
     """The one split to which a state belongs, so that no state is ever in two.
 
-    Held-out families, large layouts and held-out (object, place) combinations are splits of
-    their own; every other state goes to train (80 %), validation or test (10 % each) by the hash
-    of its situation: two states that differ only in where a toy lies are in the same split.
+    Held-out families, large layouts and held-out (object, place) combinations, those of toys
+    included, are splits of their own; every other state goes to train (80 %), validation or test
+    (10 % each) by the hash of its situation: among these, two states that differ only in where a
+    toy lies are in the same split.
     """
     if FAMILIES[state.family].held_out:
         return "families"
