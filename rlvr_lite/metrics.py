@@ -47,7 +47,7 @@ def bootstrap(values, draws: int = 2000, seed: int = 0) -> Interval:
     if seeds > 1:
         rows = 1 / seeds + (rows - 1 / seeds) * np.sqrt(seeds / (seeds - 1))
     columns = rng.multinomial(items, np.full(items, 1 / items), draws) / items  # (draws, N)
-    means = ((rows @ table) * columns).sum(1)  # (draws,)
+    means = ((rows @ table) * columns).sum(1).clip(table.min(), table.max())  # (draws,)
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(table.mean()), float(low), float(high))
 

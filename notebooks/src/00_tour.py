@@ -199,10 +199,12 @@ show.table(["model", "decoding", *subsets], rows,
 # Overall the model has improved within a minute. Now look at the columns beside
 # it. The gain comes from the questions where *nothing* changes: the base model,
 # raised on changes, kept editing there, and RL has taught it to leave the state
-# alone. On the changed questions it has gained nothing; if anything, it has lost
-# a little. The paper's own table has the same shape for the unchanged part, and
-# most of its gain lies there too. This is the reason why this book reports the
-# changed subset first, with doing nothing beside everything.
+# alone. On the changed questions it has gained nothing. Look at the intervals of
+# the differences there: where one lies below zero, the model has paid for its
+# new caution. In the paper's table most of the gain lies in the unchanged part,
+# too, although there the changed part rises as well. This is the reason why
+# this book reports the changed subset first, with doing nothing beside
+# everything.
 
 # %% [markdown]
 # ## The recorded result, with its controls
@@ -242,9 +244,12 @@ show.table(["difference", "decoding", "points [95 % interval]"], rows,
            "Long waits: paired differences on the changed test questions")
 
 # %% [markdown]
-# A difference counts when its interval stays on one side of zero. Whichever
-# method wins, the table says so; the chapter on RLVR discusses why, and where
-# RLVR does not help.
+# A difference counts when its interval stays on one side of zero. Read the tables
+# together. In ordinary play RLVR beats its base and continued likelihood over
+# all questions, and loses to both on the changed ones; plain training on the
+# gold answers, which the verifier had to know anyway, does better than RLVR on
+# both. On long waits it is the other way round: RLVR is ahead of every control.
+# Chapter 7 discusses why.
 
 # %% [markdown]
 # ## Where to go from here

@@ -32,11 +32,12 @@
 from rlvr_lite import show
 from rlvr_lite.checkpoints import describe, load_text_model
 from rlvr_lite.experiments import find, find_difference, load_result
-from rlvr_lite.worlds.text_game import NATURAL, transitions
+from rlvr_lite.experiments_text import STUDIES, data
 
 model, task = load_text_model("text_natural")
 made = describe("text_natural")
-test = transitions("test", P.scale(tiny=200, full=800), mix=NATURAL)
+study = STUDIES["text_natural"]  # the settings of the recorded experiment
+test = data(study, "test")[:P.scale(tiny=300, full=800)]
 print(f"base: {made['parameters']:,} parameters, {made['steps']} MLE steps")
 print(f"test: {len(test)} questions, "
       f"{sum(not t.changed for t in test)} of them change nothing")
@@ -81,7 +82,7 @@ for name in before:
 # %% tags=["nbval-check-output"]
 from rlvr_lite.evaluation import exploration
 
-asked = transitions("validation", 60, mix=NATURAL)
+asked = data(study, "validation")[:60]
 found = exploration(model, task, asked, group=8)
 print(f"pass@1 {found['pass_1']:.0%}, pass@8 {found['pass_8']:.0%}, "
       f"live groups {found['live']:.0%}")
@@ -98,11 +99,10 @@ print(f"pass@1 {found['pass_1']:.0%}, pass@8 {found['pass_8']:.0%}, "
 from rlvr_lite.grpo import GRPOConfig, train_grpo
 from rlvr_lite.lora import add_lora, merge
 
-questions = transitions("train", 1000, seed=7, mix=NATURAL)
 config = GRPOConfig(steps=P.scale(tiny=60, full=1000), prompts=32, group=8,
-                    minibatches=4, lr=5e-4)
+                    minibatches=4, lr=5e-4, schedule="linear")
 learner = add_lora(model, rank=16, alpha=32)
-history = train_grpo(learner, task, questions, config, log=None)
+history = train_grpo(learner, task, data(study, "prompts"), config, log=None)
 for row in history[::10]:
     print(f"step {row['step']:4}  reward {row['reward']:.2f}  "
           f"live {row['live']:.2f}  length {row['length']:.1f}  "
@@ -292,7 +292,6 @@ show.show_png(
 
 # %% tags=["nbval-check-output"]
 from rlvr_lite.evaluation import answers
-from rlvr_lite.experiments_text import STUDIES, data
 
 models = {"base": load_text_model("text_serial")[0]}
 models["RLVR"], task = load_text_model("text_serial_rlvr")
@@ -309,24 +308,36 @@ for label, pair in (("both right", (True, True)), ("only RLVR", (False, True)),
     print(f"{label:14} {both.count(pair):4}")
 
 # %% [markdown]
-# Now one of the repaired questions, tick by tick. Nobody has shown the model
-# this trace. RL has only ever told it whether the last state was right.
+# Now one of the repaired questions, tick by tick, with the answer in the last
+# row. Nobody has shown the model this trace. RL has only ever told it whether
+# the last state of a trace was right.
 
 # %%
-from rlvr_lite.tasks.text_game import question_text, trace_text
+from rlvr_lite.tasks.text_game import question_text
 
-i = next(i for i, pair in enumerate(both) if pair == (False, True)
-         and asked[i].action in ("wait 4", "wait 5", "wait 6"))
-truth = trace_text(asked[i]).split(" ;")[:-1]
-said = {name: task.tokenizer.decode(found[i]).split(" ;")
-        for name, found in written.items()}
+
+def response(ids):
+    """The ticks of a response, then its answer."""
+    text = task.tokenizer.decode(ids).replace("=>", "answer:")
+    return [line.strip() for line in text.split(";")]
+
+
+def slips(i):
+    """How many lines of the base's response are not the gold ones."""
+    gold = response(task.answer(asked[i])[:-1])
+    return sum(x != y for x, y in zip(response(written["base"][i]), gold))
+
+
+# %%
+repaired = [i for i, pair in enumerate(both) if pair == (False, True)]
+i = max(repaired, key=slips)
 print(question_text(asked[i]))
 rows = []
-for n, tick in enumerate(truth):
-    lines = [(said[name] + [""] * 9)[n] for name in models]
-    rows.append([tick, *(("" if line == tick else "WRONG ") + line
-                         for line in lines)])
-show.table(["truth", *models], rows, "A trace before and after RL")
+for truth, *said in zip(response(task.answer(asked[i])[:-1]),
+                        *(response(found[i]) for found in written.values())):
+    rows.append([truth, *(line if line == truth else f"WRONG {line}"
+                          for line in said)])
+show.table(["truth", *models], rows, "A response before and after RL")
 
 # %% [markdown]
 # And by the length of the wait. If RL had only learned to shorten its answers or
@@ -336,10 +347,10 @@ show.table(["truth", *models], rows, "A trace before and after RL")
 rows = []
 for n in range(1, 7):
     at_n = [i for i, t in enumerate(asked) if len(t.ticks) == n]
-    rows.append([f"{n} ticks", len(at_n),
+    rows.append([n, len(at_n),
                  *(f"{mean(right[name][i] for i in at_n):.0%}"
                    for name in models)])
-show.table(["transition", "n", *models], rows,
+show.table(["ticks", "questions", *models], rows,
            "Exact match by number of ticks, greedy, one seed")
 
 # %% [markdown]
