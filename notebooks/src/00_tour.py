@@ -245,11 +245,11 @@ show.table(["difference", "decoding", "points [95 % interval]"], rows,
 
 # %% [markdown]
 # A difference counts when its interval stays on one side of zero. Read the tables
-# together. In ordinary play RLVR beats its base and continued likelihood over
-# all questions, and loses to both on the changed ones; plain training on the
-# gold answers, which the verifier had to know anyway, does better than RLVR on
-# both. On long waits it is the other way round: RLVR is ahead of every control.
-# Chapter 7 discusses why.
+# together. In ordinary play RLVR beats its base over all questions and loses to
+# it on the changed ones, and plain training on the gold answers, which the
+# verifier has to know anyway, comes out level with RLVR. On long waits, where an
+# answer has to be worked out step by step and worked examples are scarce, RLVR
+# is ahead of each of these controls. Chapter 7 discusses why.
 
 # %% [markdown]
 # ## Where to go from here
