@@ -109,15 +109,17 @@ for t in test:
         break
 advantage = advantages(reward)[0]                          # (G,), eq. (0.2)
 print("truth:", answer_text(t))
-rows = [[task.tokenizer.decode(a).rpartition("=>")[2].strip(), f"{r:.0f}",
-         f"{x:+.2f}"] for a, r, x in zip(group, reward[0], advantage)]
+rows = [[task.tokenizer.decode(a).rpartition("=>")[2].strip()[:40],
+         f"{r:.0f}", f"{x:+.2f}"]
+        for a, r, x in zip(group, reward[0], advantage)]
 show.table(["answer", "reward", "advantage"], rows,
            f"Eight answers to: {question_text(t)}")
 
 # %% [markdown]
 # `same` means that nothing changes. An answer that writes out an object with the
 # values it already has says the same thing, and is just as right: states are
-# compared, not letters.
+# compared, not letters. And an answer may run away into nonsense (cut short here):
+# at temperature 1 the unlikely tokens get their turn, too.
 #
 # A group in which all answers are right, or all are wrong, has advantage zero
 # everywhere and teaches nothing. The share of *live* groups is the first thing
