@@ -20,7 +20,7 @@ help:
 	@echo "make render       build the HTML from the committed outputs, in seconds"
 	@echo "make notebooks    execute notebooks/src and renew the committed notebooks"
 	@echo "make checkpoints  train the models that ship with the package"
-	@echo "make results      run every recorded experiment (hours)"
+	@echo "make results      run the recorded text-game experiments (hours)"
 	@echo "make bench        compare speed with generate() and TRL"
 	@echo "make url          after a change of the repository's address in pyproject.toml"
 	@echo "make clean        remove build/     make distclean: and the environment"

@@ -46,15 +46,7 @@ from rlvr_lite.paths import results_folder
 from rlvr_lite.tasks.text_game import TextGameTask, train_tokenizer
 from rlvr_lite.tokenizers.text import TextTokenizer
 from rlvr_lite.worlds.text_families import HELD_OUT, TRAINED
-from rlvr_lite.worlds.text_game import (
-    NATURAL,
-    SERIAL,
-    Mix,
-    Transition,
-    split_of,
-    step,
-    transitions,
-)
+from rlvr_lite.worlds.text_game import NATURAL, SERIAL, Mix, Transition, step, transitions
 from rlvr_lite.worlds.text_state import SWITCHES, State
 
 EXTRA_SPLITS = ("combinations", "layouts", "families")
@@ -276,7 +268,7 @@ def noisy_traces(study: Study, seed: int, filtered: bool) -> list[tuple[list[int
     found = []
     for t in data(study, "prompts", seed):
         told = step(t.state, t.action, slip(rng))
-        if any(split_of(s) != "train" for s in told.passes):
+        if not told.stays_in_train:
             continue
         answer = task.answer(told)
         if not filtered or task.reward(answer, t)["reward"] == 1.0:
@@ -476,7 +468,7 @@ def settings_of(study: Study) -> dict:
 def check_settings(study: Study, folder: Path) -> None:
     """Runs of one folder share their settings: note them at the first run, compare ever after."""
     note = Path(folder) / study.name / "study.json"
-    settings = json.loads(json.dumps(experiments.rounded(settings_of(study))))
+    settings = experiments.rounded(settings_of(study))
     if not note.is_file():
         experiments.write_json(note, settings)
     noted = json.loads(note.read_text())

@@ -67,6 +67,14 @@ def test_runs_come_back_as_they_were_saved(tmp_path):
         experiments.load_runs(tmp_path / "nothing")
 
 
+def test_a_method_with_fewer_splits_is_compared_on_those_it_has():
+    short = make("beta=0.1", 0, [1, 1, 1, 1])
+    del short.scores["layouts"]
+    result = summarise("x", "", [make("rlvr", 0, [1, 1, 0, 1]), short],
+                       [Comparison("rlvr", "beta=0.1")])
+    assert {d["subset"] for d in result["differences"]} == {"all", "changed", "unchanged"}
+
+
 def test_unknown_rows_and_results_are_named():
     result = summarise("x", "", two_methods())
     with pytest.raises(KeyError, match="no row"):
@@ -103,6 +111,12 @@ def test_a_tiny_study_runs_end_to_end(folder):
     assert len(subsets) == 1  # all methods answer the same questions
 
 
+def test_runs_of_other_settings_are_not_mixed(folder):
+    run_one(TINY, "mle", 0, folder)
+    with pytest.raises(ValueError, match=r"other settings \(traces\)"):
+        run_one(replace(TINY, traces=121), "mle", 0, folder)
+
+
 def test_finished_runs_are_not_repeated(folder, monkeypatch):
     monkeypatch.setitem(METHODS, "mle", lambda *a: pytest.fail("it ran again"))
     assert run_one(TINY, "mle", 0, folder).is_file()
@@ -128,7 +142,7 @@ def test_the_natural_traces_are_biased_and_its_prompts_are_not():
     study = changed_study("text_natural", ["traces=500", "prompts=500"])
     traces, prompts = data(study, "traces"), data(study, "prompts")
     assert sum(t.changed for t in traces) / len(traces) > 0.95
-    assert 0.25 < sum(t.changed for t in prompts) / len(prompts) < 0.65
+    assert 0.25 < sum(t.changed for t in prompts) / len(prompts) < 0.5
 
 
 def test_screening_drops_the_questions_that_are_answered_right_every_time(monkeypatch):

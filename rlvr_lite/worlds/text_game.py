@@ -44,6 +44,11 @@ class Transition:
         return self.after_action, *self.ticks
 
     @property
+    def stays_in_train(self) -> bool:
+        """Is every state on the way one of the training split?"""
+        return all(split_of(state) == "train" for state in self.passes)
+
+    @property
     def changed(self) -> bool:
         return self.state.canonical() != self.next_state.canonical()
 
@@ -201,7 +206,7 @@ def transitions(split: str, count: int, seed: int = 0, mix: Mix = SERIAL,
             continue
         seen.add(key)
         transition = step(state, action)
-        if split != "train" or all(split_of(s) == "train" for s in transition.passes):
+        if split != "train" or transition.stays_in_train:
             found.append(transition)
     return found
 
