@@ -91,30 +91,33 @@ def progress(steps: int | None = None) -> Iterator[None]:
 
 def train(options: argparse.Namespace) -> None:
     """One method with one seed; finished runs are left as they are."""
-    from rlvr_lite import experiments, experiments_text
+    from rlvr_lite import experiments, experiments_lab
+    from rlvr_lite.experiments_all import studies
 
-    study = experiments_text.changed_study(
-        one_of(options.study, experiments_text.STUDIES, "study"), options.set)
-    one_of(options.method, experiments_text.METHODS, "method")
+    lab = studies()[one_of(options.study, studies(), "study")]
+    study = lab.changed_study(options.study, options.set)
+    one_of(options.method, lab.methods, "method")
     path = experiments.run_path(Path(options.folder) / study.name, options.method, options.seed)
     if path.is_file() and not options.force:
         print(f"{path} is there already; --force runs it again")
         return
     if options.force:  # its checkpoints, too
-        shutil.rmtree(experiments_text.run_folder(study.name, options.method, options.seed,
-                                                  Path(options.folder)), ignore_errors=True)
+        shutil.rmtree(experiments_lab.run_folder(study.name, options.method, options.seed,
+                                                 Path(options.folder)), ignore_errors=True)
         path.unlink(missing_ok=True)
-    base = experiments_text.model_folder(study.name, "mle", options.seed, Path(options.folder))
-    if options.method not in ("mle", "trivial") and not base.is_dir():
+    base = experiments_lab.model_folder(lab.base or study.name, "mle", options.seed,
+                                        Path(options.folder))
+    if options.method not in ("mle", "trivial", "floor") and not base.is_dir():
         raise FileNotFoundError(
             f"{options.method} starts from the base model of seed {options.seed}; train it first: "
             f"python -m rlvr_lite train {study.name} mle --seed {options.seed} "
             f"--folder {options.folder}")
     with progress(study.base.steps if options.method == "mle" else None):
-        experiments_text.run_one(study, options.method, options.seed, options.folder)
+        lab.run_one(study, options.method, options.seed, options.folder)
     run = json.loads(path.read_text())
     for split, by_decoding in run["scores"].items():
-        line(split, {k: v for k, v in by_decoding["greedy"].items() if k == "exact"},
+        first = next(iter(by_decoding.values()))  # greedy, where there is that
+        line(split, {k: v for k, v in first.items() if k == lab.metric},
              run["subsets"].get(split, {}))
     print(path)
 
@@ -135,13 +138,17 @@ def evaluate(options: argparse.Namespace) -> None:
     line(options.split, found, {"changed": changed, "unchanged": [1 - c for c in changed]})
 
 
+SHARES = ("exact", "official", "same")  # shown in percent
+
+
 def line(split: str, values: dict[str, list[float]], subsets: dict[str, list[int]]) -> None:
     """Print a split's means, over all items and over each subset."""
     for metric, row in values.items():
-        parts = [f"all {mean(row)}"]
+        show = mean if metric in SHARES else lambda some: f"{sum(some) / len(some):.4f}"
+        parts = [f"all {show(row)}"]
         for name, mask in subsets.items():
             kept = [v for v, keep in zip(row, mask) if keep]
-            parts += [f"{name} {mean(kept)}"] if kept else []
+            parts += [f"{name} {show(kept)}"] if kept else []
         print(f"{split:<14}{metric:<14}{'   '.join(parts)}   ({len(row)} items)")
 
 
@@ -166,14 +173,14 @@ def results(options: argparse.Namespace) -> None:
     from rlvr_lite.paths import results_folder
 
     if options.run:
-        from rlvr_lite import experiments_text
+        from rlvr_lite.experiments_all import records as known
 
-        records = experiments_text.RECORDS
-        for name in options.names or list(records):
-            study, methods, _ = records[one_of(name, records, "result")]
-            experiments_text.run_all(experiments_text.STUDIES[study], list(methods),
-                                     options.seeds, options.folder, options.jobs)
-            print(experiments_text.summarise(name, options.folder))
+        for name in options.names or list(known()):
+            lab = known()[one_of(name, known(), "result")]
+            record = lab.records[name]
+            lab.run_all(lab.studies[record.study], list(record.methods), options.seeds,
+                        options.folder, options.jobs)
+            print(lab.summarise(name, options.folder))
         return
     folder = results_folder()
     records = {p.stem: json.loads(p.read_text("utf-8")) for p in sorted(folder.glob("*.json"))}
@@ -252,12 +259,13 @@ def checkpoints(options: argparse.Namespace) -> None:
     from rlvr_lite.paths import data_folder
 
     if not options.list:
-        from rlvr_lite import experiments_text
+        from rlvr_lite.experiments_all import studies
 
         for name, (study, method) in shelf.SHIPPED.items():
-            study = experiments_text.STUDIES[study]
+            lab = studies()[study]
+            study = lab.studies[study]
             with progress(study.base.steps if method == "mle" else None):
-                experiments_text.run_one(study, method, 0, options.folder)
+                lab.run_one(study, method, 0, options.folder)
             shelf.ship(name, options.folder, 0)
     shipped = data_folder() / "checkpoints"
     files = sorted(shipped.rglob("*.safetensors"))

@@ -1,8 +1,8 @@
 """Models that ship with the package, so that a chapter can start where hours of training ended.
 
-A checkpoint is a folder `rlvr_lite/data/checkpoints/<name>/` with a Hugging Face model
-(safetensors, fp32), the tokenizer and a note on how it was made. `make checkpoints` rebuilds
-them: it runs the experiments that `SHIPPED` names and calls `ship`.
+A checkpoint is a folder `rlvr_lite/data/checkpoints/<name>/`: a Hugging Face model (safetensors;
+fp32 for the text game, fp16 for video) or a video tokenizer, with a note on how it was made.
+`make checkpoints` rebuilds them: it runs the experiments that `SHIPPED` names and calls `ship`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,21 @@ import json
 import shutil
 from pathlib import Path
 
+from rlvr_lite import experiments_text, experiments_video
 from rlvr_lite.experiments import load_run, run_path, write_json
-from rlvr_lite.experiments_text import keep, load_kept, model_folder
-from rlvr_lite.model import load
+from rlvr_lite.experiments_lab import model_folder, run_folder
+from rlvr_lite.model import load, save
 from rlvr_lite.paths import data_folder
 
-SHIPPED = {  # name: study and method, seed 0
+SHIPPED = {  # name: study and method, seed 0; in an order in which they can be made
     "text_serial": ("text_serial", "mle"),
     "text_natural": ("text_natural", "mle"),
     "text_serial_rlvr": ("text_serial", "rlvr"),
+    "video_tokenizers/frames8": ("video_tokenizers", "frames8"),
+    "video_tokenizers/compressive2": ("video_tokenizers", "compressive2"),
+    "video_base": ("video_multi", "mle"),
+    "video_single_rlvr": ("video_single", "rlvr"),
+    "video_multi_rlvr": ("video_multi", "rlvr"),
 }
 
 
@@ -52,7 +58,29 @@ def load_text_model(name: str = "text_serial", trace: bool = True, **options):
         raise FileNotFoundError(f"no checkpoint named {name!r} (there are: "
                                 f"{', '.join(available()) or 'none'}); `make checkpoints` "
                                 "builds them")
-    return load_kept(place, trace, **options)
+    return experiments_text.load_kept(place, trace, **options)
+
+
+def load_video_model(name: str = "video_base", horizon: int = 7, **options):
+    """A model of a video experiment, with its task.
+
+    Args:
+        name: "video_base" (MLE), "video_single_rlvr" or "video_multi_rlvr" (the same after RL).
+        horizon, options: go to `RobotVideoTask`.
+
+    Returns:
+        (model, task).
+
+    Raises:
+        FileNotFoundError: no such checkpoint.
+    """
+    place = folder(name)
+    if not (place / "config.json").is_file():
+        raise FileNotFoundError(f"no checkpoint named {name!r} (there are: "
+                                f"{', '.join(available()) or 'none'}); `make checkpoints` "
+                                "builds them")
+    tokens = experiments_video.video_tokens()
+    return load(place), experiments_video.RobotVideoTask(tokens, horizon, **options)
 
 
 def describe(name: str) -> dict:
@@ -61,17 +89,33 @@ def describe(name: str) -> dict:
 
 
 def ship(name: str, runs: str | Path, seed: int = 0) -> Path:
-    """Copy the model of a finished run into the package."""
+    """Copy the model (or tokenizer) of a finished run into the package."""
     study, method = SHIPPED[name]
-    model = load(model_folder(study, method, seed, Path(runs)))
     run = load_run(run_path(Path(runs) / study, method, seed))
-    place = folder(name)
+    place, note = folder(name), {"experiment": study, "method": method, "seed": seed,
+                                 "steps": run.cost["steps"],
+                                 "cpu_seconds": run.cost["cpu_seconds"]}
     shutil.rmtree(place, ignore_errors=True)
-    keep(model, place)
+    scores = run.scores["test"]["greedy"]
+    if study == "video_tokenizers":
+        shutil.copytree(run_folder(study, method, seed, Path(runs)) / "tokenizer", place)
+        note |= {"test_lpips": mean(scores["lpips"]), "parameters": run.notes["parameters"]}
+    elif study in experiments_video.STUDIES:
+        model = load(experiments_video.model_place(study, method, seed, Path(runs)))
+        note |= {"test_lpips_greedy": mean(scores["lpips"]), "parameters": size(model)}
+        save(model.half(), place)  # half the size; `load` reads it as fp32
+    else:
+        model = load(model_folder(study, method, seed, Path(runs)))
+        note |= {"test_exact_greedy": mean(scores["exact"]), "parameters": size(model)}
+        experiments_text.keep(model, place)
     (place / "generation_config.json").unlink(missing_ok=True)
-    exact = run.scores["test"]["greedy"]["exact"]
-    write_json(place / "made.json", {
-        "experiment": study, "method": method, "seed": seed, "steps": run.cost["steps"],
-        "cpu_seconds": run.cost["cpu_seconds"], "test_exact_greedy": sum(exact) / len(exact),
-        "parameters": sum(p.numel() for p in model.parameters())})
+    write_json(place / "made.json", note)
     return place
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def size(model) -> int:
+    return sum(p.numel() for p in model.parameters())

@@ -13,11 +13,12 @@ import torch
 
 from rlvr_lite.metrics import pass_at_k
 from rlvr_lite.model import sample
-from rlvr_lite.tasks.base import Task
+from rlvr_lite.tasks.base import Task, given, measure
 
 
 def answers(model, task: Task, items: list, temperature: float = 0.0,
-            group: int = 1, seed: int = 0, batch: int = 64) -> list[list[list[int]]]:
+            group: int = 1, seed: int = 0, batch: int = 64,
+            top_k: int = 0) -> list[list[list[int]]]:
     """`group` answers to every question; questions of similar length share a batch."""
     order = sorted(range(len(items)), key=lambda i: len(task.question(items[i])))
     generator = torch.Generator(model.device).manual_seed(seed)
@@ -25,14 +26,15 @@ def answers(model, task: Task, items: list, temperature: float = 0.0,
     for start in range(0, len(order), batch):
         rows = order[start:start + batch]
         rollouts = sample(model, [task.question(items[i]) for i in rows], group, task.max_new,
-                          temperature, eos_id=task.tokenizer.eos_id, generator=generator)
+                          temperature, top_k, eos_id=task.tokenizer.eos_id, generator=generator,
+                          given=given(task, [items[i] for i in rows]))
         for at, i in enumerate(rows):
             found[i] = rollouts.answers[at * group:(at + 1) * group]
     return found
 
 
-def scores(model, task: Task, items: list, temperature: float = 0.0,
-           seed: int = 0) -> dict[str, list[float]]:
+def scores(model, task: Task, items: list, temperature: float = 0.0, seed: int = 0,
+           top_k: int = 0) -> dict[str, list[float]]:
     """Metric -> one value per item.
 
     Raises:
@@ -40,8 +42,8 @@ def scores(model, task: Task, items: list, temperature: float = 0.0,
     """
     if not items:
         raise ValueError("there is no item to score")
-    rows = [task.metrics(a[0], t) for a, t in
-            zip(answers(model, task, items, temperature, 1, seed), items)]
+    found = answers(model, task, items, temperature, 1, seed, top_k=top_k)
+    rows = measure(task, [a[0] for a in found], items)
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 

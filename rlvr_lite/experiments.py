@@ -134,8 +134,8 @@ def summarise(name: str, title: str, runs: list[Run], comparisons: Iterable[Comp
     for pair in comparisons:
         first = table[pair.a, seeds[0]]
         for split, decoding, metric, subset, mask in _cells(first, metrics):
-            if decoding in pair.decodings and split in table[pair.b, seeds[0]].scores:
-                other = _comparable(table, pair.b, seeds[0], split, decoding)
+            other = _comparable(table, pair.b, seeds[0], split, decoding)
+            if decoding in pair.decodings and other is not None:
                 interval = paired_difference(
                     _values(table, pair.a, seeds, split, decoding, metric, mask),
                     _values(table, pair.b, seeds, split, other, metric, mask))
@@ -168,9 +168,10 @@ def _values(table, method, seeds, split, decoding, metric, mask) -> np.ndarray:
     return values if mask is None else values[:, np.asarray(mask, dtype=bool)]
 
 
-def _comparable(table, method: str, seed: int, split: str, decoding: str) -> str:
+def _comparable(table, method: str, seed: int, split: str, decoding: str) -> str | None:
     """Like with like; a method without sampling (the trivial one) is compared as it is."""
-    return decoding if decoding in table[method, seed].scores[split] else "greedy"
+    there = table[method, seed].scores.get(split, {})
+    return next((d for d in (decoding, "greedy") if d in there), None)
 
 
 def _mean_cost(costs: list[dict[str, float]]) -> dict[str, float]:

@@ -370,6 +370,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", help="JSON file of the runs of this seed")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--base-rows", type=int, default=Settings.base_rows)
+    for name in ("width", "layers", "test_items"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int,
+                            default=getattr(Settings, name))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--summarise", nargs="+", metavar="FILE", help="runs -> results/")
     parser.add_argument("--judge", action="store_true", help="judge hand-made answers")
@@ -383,7 +386,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not chosen.data or not chosen.out:
         parser.error("--data FOLDER and --out FILE are needed")
     torch.set_num_threads(chosen.threads)
-    settings = replace(Settings(), base_rows=chosen.base_rows)
+    settings = replace(Settings(), base_rows=chosen.base_rows, width=chosen.width,
+                       layers=chosen.layers, test_items=chosen.test_items)
     runs = run(chosen.seed, chosen.minutes, chosen.device, chosen.data, settings,
                tuple(chosen.methods), lambda line: print(line, flush=True))
     write(runs, settings, chosen.minutes, chosen.device, chosen.out)

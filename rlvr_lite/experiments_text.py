@@ -21,28 +21,30 @@ text_serial.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import functools
 import json
-import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-
-import torch
 
 from rlvr_lite import experiments, paper
 from rlvr_lite.evaluation import answers, exploration, mean, scores
 from rlvr_lite.experiments import Comparison, Run
+from rlvr_lite.experiments_lab import (
+    Laboratory,
+    Record,
+    log_of,
+    mle_cost,
+    model_folder,
+    run_folder,
+)
 from rlvr_lite.grpo import GRPOConfig, train_grpo
 from rlvr_lite.lora import add_lora, merge
 from rlvr_lite.mle import MLEConfig, train_mle
 from rlvr_lite.model import build, load, save
-from rlvr_lite.paths import results_folder
 from rlvr_lite.tasks.text_game import TextGameTask, train_tokenizer
 from rlvr_lite.tokenizers.text import TextTokenizer
 from rlvr_lite.worlds.text_families import HELD_OUT, TRAINED
@@ -173,14 +175,8 @@ def task_for(trace: bool = True, **options) -> TextGameTask:
     return TextGameTask(tokenizer(), trace, **options)
 
 
-def run_folder(study: str, method: str, seed: int, folder: Path) -> Path:
-    """Where a run keeps its checkpoints."""
-    return Path(folder) / study / f"{'base' if method == 'mle' else method}-{seed}"
-
-
-def model_folder(study: str, method: str, seed: int, folder: Path) -> Path:
-    """Where a finished run has left its model."""
-    return run_folder(study, method, seed, folder) / "model"
+def load_base(study: Study, seed: int, folder: Path):
+    return load(model_folder(study.name, "mle", seed, folder))
 
 
 def keep(model, place: Path) -> None:
@@ -220,10 +216,10 @@ def mle(study: Study, seed: int, folder: Path) -> Run:
                   seed=seed)
     history = train_mle(model, pairs(task, data(study, "traces", seed)),
                         replace(study.base, seed=seed), validator(task, study),
-                        best="validation_exact", folder=place, log=_log(study, "mle", seed))
+                        best="validation_exact", folder=place, log=log_of(study, "mle", seed))
     keep(model, place / "model")
     run = evaluate(model, task, study, seed, "mle")
-    run.history, run.cost = history, _mle_cost(history, study.base.batch)
+    run.history, run.cost = history, mle_cost(history, study.base.batch)
     run.notes |= exploration(model, task, data(study, "validation")[:150])
     return run
 
@@ -303,10 +299,10 @@ def _more_mle(study: Study, seed: int, folder: Path, method: str, task: TextGame
     config = replace(study.base, steps=steps, lr=lr, seed=seed + 1,
                      validate_every=max(50, steps // 20))
     history = train_mle(model, data_pairs, config, validator(task, study), folder=place,
-                        best="validation_exact", log=_log(study, method, seed))
+                        best="validation_exact", log=log_of(study, method, seed))
     keep(model, place / "model")
     run = evaluate(model, task, study, seed, method)
-    run.history, run.cost = history, _mle_cost(history, config.batch)
+    run.history, run.cost = history, mle_cost(history, config.batch)
     return run
 
 
@@ -356,7 +352,7 @@ def reinforce(study: Study, seed: int, folder: Path, name: str = "rlvr", kind: s
     history = train_grpo(model, task, asked, config,
                          validate=validator(task, study), validate_every=50,
                          folder=place, budget_cpu_seconds=study.seconds - spent,
-                         log=_log(study, name, seed))
+                         log=log_of(study, name, seed))
     model, task = merge(model), task_for()
     keep(model, place / "model")
     run = evaluate(model, task, study, seed, name, splits)
@@ -418,104 +414,6 @@ def mixed(study: Study, seed: int, folder: Path, ratio: float) -> Run:
 MIXES = {f"unchanged={ratio:g}": functools.partial(mixed, ratio=ratio) for ratio in RATIOS}
 METHODS |= MIXES
 
-# What stands in `results/<name>.json`: a study, its methods, and a title if it has its own.
-RECORDS: dict[str, tuple[str, tuple[str, ...], str | None]] = {
-    "text_natural": ("text_natural", MAIN, None),
-    "text_serial": ("text_serial", MAIN, None),
-    "text_mix": ("text_natural", ("mle", *MIXES, "rlvr"),
-                 "Text game, natural play: unchanged questions per changed one in RL"),
-    "text_sweeps": ("text_serial", ("mle", *SWEEPS, "rlvr"),
-                    "Text game, long waits: one change at a time to RL"),
-}
-
-
-# ---------------------------------------------------------------- running
-def load_base(study: Study, seed: int, folder: Path):
-    return load(model_folder(study.name, "mle", seed, folder))
-
-
-def _mle_cost(history: list[dict], batch: int) -> dict[str, float]:
-    last = history[-1]
-    return {"steps": last["step"], "samples": last["step"] * batch,
-            "cpu_seconds": last["cpu_seconds"]}
-
-
-def _log(study: Study, method: str, seed: int) -> Callable[[str], None]:
-    start = time.time()
-    return lambda line: print(f"{study.name} {method} seed {seed} +{time.time() - start:.0f}s: "
-                              f"{line}", flush=True)
-
-
-def run_one(study: Study, method: str, seed: int, folder: str | Path) -> Path:
-    """One run, unless it is done already; returns the path of its file.
-
-    Raises:
-        ValueError: the folder holds runs of this study with other settings.
-    """
-    torch.set_num_threads(1)
-    check_settings(study, Path(folder))
-    path = experiments.run_path(Path(folder) / study.name, method, seed)
-    if not path.is_file():
-        experiments.save_run(METHODS[method](study, seed, Path(folder)), path.parent)
-    return path
-
-
-def settings_of(study: Study) -> dict:
-    """Everything that shapes a run; not its title, its claim and the paper's numbers."""
-    return {k: v for k, v in asdict(study).items() if k not in ("paper", "title", "claim")}
-
-
-def check_settings(study: Study, folder: Path) -> None:
-    """Runs of one folder share their settings: note them at the first run, compare ever after."""
-    note = Path(folder) / study.name / "study.json"
-    settings = experiments.rounded(settings_of(study))
-    if not note.is_file():
-        experiments.write_json(note, settings)
-    noted = json.loads(note.read_text())
-    other = [k for k in settings if settings[k] != noted.get(k)]
-    if other:
-        raise ValueError(f"{note.parent} holds runs with other settings ({', '.join(other)}); "
-                         "use another --folder, or delete it")
-
-
-def run_all(study: Study, methods: list[str], seeds: list[int], folder: str | Path,
-            jobs: int = 1) -> None:
-    """All runs, the base models first; finished ones are skipped.
-
-    Raises:
-        ValueError: an unknown method.
-    """
-    if unknown := set(methods) - set(METHODS):
-        raise ValueError(f"no method {', '.join(sorted(unknown))}; "
-                         f"there are {', '.join(METHODS)}")
-    tokenizer()  # before the processes fork
-    stages = [["mle"] if "mle" in methods else [], [m for m in methods if m != "mle"]]
-    for stage in stages:
-        wanted = [(study, m, s, folder) for m in stage for s in seeds]
-        if jobs == 1:
-            for run in wanted:
-                run_one(*run)
-            continue
-        with ProcessPoolExecutor(jobs) as pool:
-            for done in [pool.submit(run_one, *run) for run in wanted]:
-                done.result()
-
-
-def changed_study(name: str, changes: list[str]) -> Study:
-    """A study with other settings: `["traces=4000", "seconds=60"]`."""
-    known = {f.name: f.type for f in fields(Study) if f.type in ("int", "float")}
-    found = {}
-    for change in changes:
-        key, _, value = change.partition("=")
-        if key not in known:
-            raise ValueError(f"{change!r}: write NAME=NUMBER with one of {', '.join(known)}")
-        try:
-            found[key] = int(value) if known[key] == "int" else float(value)
-        except ValueError:
-            raise ValueError(f"{change!r}: {value!r} is no number") from None
-    return replace(STUDIES[name], **found)
-
-
 def comparisons(methods: list[str]) -> list[Comparison]:
     """RLVR against every control, and the other verifier-driven methods against the base."""
     found = [Comparison("rlvr", m) for m in methods if "rlvr" in methods and m != "rlvr"]
@@ -523,41 +421,19 @@ def comparisons(methods: list[str]) -> list[Comparison]:
                     for c in ("mle", "mle_continued") if {m, c} <= set(methods)]
 
 
-def summarise(name: str, folder: str | Path) -> Path:
-    """Write `results/<name>.json` from those runs of a record that are finished."""
-    study, methods, title = RECORDS[name]
-    found = STUDIES[study]
-    check_settings(found, Path(folder))
-    runs = [r for r in experiments.load_runs(Path(folder) / study) if r.method in methods]
-    runs.sort(key=lambda r: (methods.index(r.method), r.seed))
-    own = name == study
-    result = experiments.summarise(
-        name, title or found.title, runs, comparisons(list(dict.fromkeys(r.method for r in runs))),
-        found.claim if own else None, found.paper if own else None, settings_of(found),
-        metrics=("exact", "official", "same"))
-    path = results_folder() / f"{name}.json"
-    experiments.write_json(path, result)
-    return path
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("record", choices=sorted(RECORDS))
-    parser.add_argument("--methods", nargs="+", help="default: all of the record")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--folder", default="runs", help="where runs and checkpoints are kept")
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=NUMBER",
-                        help="other settings of the study, e.g. traces=4000 seconds=60")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
-    parser.add_argument("--summarise", action="store_true", help="only write results/*.json")
-    chosen = parser.parse_args(arguments)
-    if chosen.summarise:
-        print(summarise(chosen.record, chosen.folder))
-        return
-    study, methods, _ = RECORDS[chosen.record]
-    run_all(changed_study(study, chosen.set), chosen.methods or list(methods), chosen.seeds,
-            chosen.folder, chosen.jobs)
+METRICS = ("exact", "official", "same")
+RECORDS = {
+    "text_natural": Record("text_natural", MAIN, metrics=METRICS),
+    "text_serial": Record("text_serial", MAIN, metrics=METRICS),
+    "text_mix": Record("text_natural", ("mle", *MIXES, "rlvr"), metrics=METRICS, title=
+                       "Text game, natural play: unchanged questions per changed one in RL"),
+    "text_sweeps": Record("text_serial", ("mle", *SWEEPS, "rlvr"), metrics=METRICS,
+                          title="Text game, long waits: one change at a time to RL"),
+}
+LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, tokenizer)
+run_one, run_all = LAB.run_one, LAB.run_all
+changed_study, summarise = LAB.changed_study, LAB.summarise
 
 
 if __name__ == "__main__":
-    main()
+    LAB.main(__doc__.split("\n")[0])

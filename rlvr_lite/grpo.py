@@ -28,6 +28,7 @@ from torch import Tensor
 from rlvr_lite import lora
 from rlvr_lite.mle import load_state, save_state, set_weights
 from rlvr_lite.model import Rollouts, logp, sample
+from rlvr_lite.tasks.base import given, rewards
 
 CHOICES = {"loss": ("token", "sequence", "dr_grpo"), "scale": ("std", "none"),
            "method": ("grpo", "rejection"), "schedule": ("constant", "linear")}
@@ -88,11 +89,11 @@ def advantages(reward: Tensor, scale: str = "std", eps: float = 1e-6) -> Tensor:
     """How much better an answer is than its group, eq. (6.1).
 
     Args:
-        reward: (B, G).
+        reward: (B, G), or (B, G, T) where every token has a reward of its own.
         scale: "std" divides by the group's (unbiased) standard deviation + eps, "none" does not.
 
     Returns:
-        (B, G); 0 in groups whose rewards are all equal.
+        The same shape; 0 in groups whose rewards are all equal.
     """
     centred = reward - reward.mean(1, keepdim=True)
     centred = centred.masked_fill((reward == reward[:, :1]).all(1, keepdim=True), 0.0)
@@ -139,7 +140,7 @@ def grpo_loss(logp: Tensor, logp_old: Tensor, advantage: Tensor, mask: Tensor,
     Args:
         logp, logp_old, logp_ref: (N, T) log-probabilities of the tokens now (with gradient),
             when they were sampled, and under the reference.
-        advantage: (N,) or (N, 1).
+        advantage: (N,), or (N, T) where tokens differ.
         mask: (N, T) bool, the tokens that the policy chose.
         clip, beta: c, and the weight of the KL term.
         loss, max_tokens, total: how tokens are averaged, see `average`.
@@ -154,7 +155,7 @@ def grpo_loss(logp: Tensor, logp_old: Tensor, advantage: Tensor, mask: Tensor,
             beta > 0 and logp_ref is None):
         raise ValueError(f"loss={loss!r}: use one of {CHOICES['loss']}; dr_grpo needs max_tokens, "
                          "beta > 0 needs logp_ref, the log-probabilities under the reference")
-    advantage = advantage.view(-1, 1)                                  # (N, 1)
+    advantage = advantage.view(len(logp), -1)                          # (N, 1) or (N, T)
     gain = clipped_gain(logp, logp_old, advantage, clip)               # (N, T)
     kl = k3(logp, logp_ref) if logp_ref is not None else None
     each = -gain + beta * kl if beta > 0 else -gain
@@ -178,9 +179,8 @@ def train_grpo(model, task, transitions: list, config: GRPOConfig,
         task: questions and rewards (`tasks.base.Task`).
         transitions: what questions are drawn from, each once per epoch.
         config: the settings.
-        validate: model -> numbers; called before the first and after every `validate_every`
-            steps, and at the end.
-        validate_every: steps between validations, log lines and checkpoints.
+        validate, validate_every: model -> numbers; called before the first step, after every so
+            many (together with a log line and a checkpoint), and at the end.
         folder: checkpoints go here, and a run that finds one goes on from it.
         log: gets a line at every validation; None: silence.
         budget_cpu_seconds: stop after so much training time (validation not counted). A linear
@@ -240,24 +240,23 @@ class _Run:
 
     def one_step(self, transitions: list, measure_kl: bool) -> dict:
         """Sample, verify, update; returns the new history row."""
-        config, clock = self.config, [time.process_time()]
+        config, task, clock = self.config, self.task, [time.process_time()]
         batch = draw(transitions, config.prompts, config.seed, self.step)
-        questions = [self.task.question(t) for t in batch]
-        rollouts = sample(self.model, questions, config.group, self.task.max_new,
-                          config.temperature, eos_id=self.task.tokenizer.eos_id,
-                          generator=self.generator)
+        questions = [task.question(t) for t in batch]
+        rollouts = sample(self.model, questions, config.group, task.max_new, config.temperature,
+                          eos_id=task.tokenizer.eos_id, generator=self.generator,
+                          given=given(task, batch))
         clock.append(time.process_time())
-        parts = [self.task.reward(answer, batch[i // config.group])
-                 for i, answer in enumerate(rollouts.answers)]
-        reward = torch.tensor([part["reward"] for part in parts], device=self.model.device)
-        reward = reward.view(-1, config.group)                        # (B, G)
+        parts = rewards(task, rollouts.answers, [t for t in batch for _ in range(config.group)])
+        reward = torch.tensor([part.pop("credit", [part["reward"]]) for part in parts],
+                              device=self.model.device).unflatten(0, (-1, config.group))
         clock.append(time.process_time())
         stats = self.update(questions, rollouts, self.weigh(reward), measure_kl)
         clock.append(time.process_time())
         self.step, self.samples = self.step + 1, self.samples + len(parts)
         self.seconds += clock[-1] - clock[0]
-        names = dict.fromkeys(name for part in parts for name in part)
-        means = {n: sum(part.get(n, 0.0) for part in parts) / len(parts) for n in names}
+        means = {n: sum(part.get(n, 0.0) for part in parts) / len(parts)
+                 for n in dict.fromkeys(name for part in parts for name in part)}
         times = {name: b - a for name, a, b in
                  zip(("sample_s", "reward_s", "update_s"), clock, clock[1:])}
         tokens = int(rollouts.mask.sum())
@@ -269,7 +268,7 @@ class _Run:
         return row
 
     def weigh(self, reward: Tensor) -> Tensor:
-        """What multiplies the log-probabilities of an answer, (B, G)."""
+        """What multiplies the log-probabilities of answers or of tokens: (B, G, 1 or T)."""
         if self.config.method == "rejection":
             return (reward >= self.config.threshold).float()
         return advantages(reward, self.config.scale)
@@ -277,7 +276,7 @@ class _Run:
     def update(self, questions, rollouts: Rollouts, advantage: Tensor, measure_kl: bool) -> dict:
         """The optimizer steps of one rollout batch; groups without any gradient are left out."""
         config = self.config
-        live = (advantage != 0).any(1).tolist()                       # (B,)
+        live = (advantage != 0).flatten(1).any(1).tolist()            # (B,)
         found, kl = {"live": sum(live) / len(live), "clip_fraction": 0.0}, []
         for chunk in torch.arange(len(questions)).tensor_split(config.minibatches):
             used = [i for i in chunk.tolist() if live[i] or config.beta > 0]
@@ -302,8 +301,9 @@ class _Run:
         if config.beta > 0 or (measure_kl and (self.adapted or self.reference is not None)):
             with torch.no_grad():
                 ref = self.reference_logp(questions, ids, mask)
-        return grpo_loss(now, old, advantage[used].flatten(), mask, ref, config.clip,
-                         config.beta, config.loss, self.task.max_new, total)
+        weight = advantage[used].view(len(rows), -1)[:, :mask.shape[1]]  # (N, 1) or (N, T)
+        return grpo_loss(now, old, weight, mask, ref, config.clip, config.beta, config.loss,
+                         self.task.max_new, total)
 
     def rows_of(self, questions: list[int]) -> Tensor:
         return torch.arange(self.config.prompts * self.config.group).view(

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from rlvr_lite.model import logp, pad
 
-Pair = tuple[list[int], list[int]]
+Pair = tuple  # question ids, answer ids, and (where not all count) a bool per answer token
 
 
 @dataclass
@@ -94,8 +94,10 @@ def batches(lengths: list[int], batch: int, seed: int, epoch: int) -> list[list[
 
 def mle_loss(model, pairs: list[Pair]) -> Tensor:
     """Mean negative log-probability of all answer tokens of a batch, in nats per token."""
-    ids, mask = pad([answer for _, answer in pairs], side="right")     # (B, T)
-    each = logp(model, [question for question, _ in pairs], ids, mask)  # (B, T)
+    ids, mask = pad([pair[1] for pair in pairs], side="right")          # (B, T)
+    if len(pairs[0]) == 3:  # some tokens of the answers are given, not predicted
+        mask &= pad([pair[2] for pair in pairs], side="right")[0].bool()
+    each = logp(model, [pair[0] for pair in pairs], ids, mask)          # (B, T)
     return -each.sum() / mask.sum()
 
 
@@ -124,12 +126,12 @@ def train_mle(model, pairs: list[Pair], config: MLEConfig,
         ValueError: no pairs, an empty answer, `best` without `validate`, or a checkpoint of a run
             with other settings.
     """
-    if not pairs or not all(answer for _, answer in pairs):
+    if not pairs or not all(pair[1] for pair in pairs):
         raise ValueError("pairs must hold at least one pair, and no answer may be empty")
     if best is not None and validate is None:
         raise ValueError("best needs validate, which measures it")
     run = _Run(model, config, validate, best, folder, log)
-    lengths = [len(question) + len(answer) for question, answer in pairs]
+    lengths = [len(pair[0]) + len(pair[1]) for pair in pairs]
     per_epoch = math.ceil(len(pairs) / config.batch)
     epoch, plan = -1, []
     if run.step == 0 and validate:

@@ -6,6 +6,7 @@ What: a checkout has `results/` at its root; an installed package carries the sa
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -34,3 +35,13 @@ def results_folder() -> Path:
 def data_folder() -> Path:
     """Folder of the small data files and checkpoints that ship with the package."""
     return PACKAGE / "data"
+
+
+def cache_folder() -> Path:
+    """Folder for what is made once and can be made again (decoded clips, converted weights).
+
+    The environment variable `RLVR_CACHE` goes first, then the user's cache folder.
+    """
+    if given := os.environ.get("RLVR_CACHE"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rlvr_lite"

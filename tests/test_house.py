@@ -177,7 +177,8 @@ def test_results_are_found_in_a_checkout_and_in_an_installed_package(tmp_path, m
 
 ORDER = [  # from left to right; modules of one row may import each other
     "_compat paths profile paper figure", "worlds metrics perceptual", "tokenizers", "tasks",
-    "llama sampling", "model", "evaluation mle lora", "grpo", "planning policy_evaluation",
+    "llama sampling", "model", "evaluation mle lora", "grpo reconstruction",
+    "planning policy_evaluation",
     "experiments", "checkpoints drawing show", "checks interop", "__init__ __main__",
 ]
 RANK = {name: place for place, row in enumerate(ORDER) for name in row.split()}

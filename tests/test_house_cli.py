@@ -125,19 +125,20 @@ def test_progress_on_a_terminal_and_in_a_log():
 
 
 def test_a_finished_run_is_kept_and_an_interruption_is_explained(tmp_path, monkeypatch, capsys):
-    from rlvr_lite import experiments, experiments_text
+    from rlvr_lite import experiments
+    from rlvr_lite.experiments_lab import Laboratory
 
     path = experiments.run_path(tmp_path / "text_serial", "mle", 0)
     calls = []
 
-    def run_one(study, method, seed, folder):
+    def run_one(self, study, method, seed, folder):
         calls.append(method)
         if len(calls) == 1:
             raise KeyboardInterrupt
         experiments.save_run(experiments.Run("mle", 0, {"test": {"greedy": {"exact": [1, 0]}}},
                                              {"test": {"changed": [1, 0]}}), path.parent)
 
-    monkeypatch.setattr(experiments_text, "run_one", run_one)
+    monkeypatch.setattr(Laboratory, "run_one", run_one)
     words = ["train", "text_serial", "mle", "--folder", str(tmp_path)]
     assert cli.main(words) == 130
     assert "same command goes on" in capsys.readouterr().err
@@ -148,7 +149,8 @@ def test_a_finished_run_is_kept_and_an_interruption_is_explained(tmp_path, monke
 
 
 def test_checkpoints_are_listed_and_rebuilt(tmp_path, monkeypatch, capsys):
-    from rlvr_lite import checkpoints, experiments_text, model
+    from rlvr_lite import checkpoints, model
+    from rlvr_lite.experiments_lab import Laboratory
 
     shelf, made = tmp_path / "checkpoints", []
     monkeypatch.setattr("rlvr_lite.paths.data_folder", lambda: tmp_path)
@@ -158,8 +160,8 @@ def test_checkpoints_are_listed_and_rebuilt(tmp_path, monkeypatch, capsys):
     def ship(name, runs, seed):
         model.save(model.build(32, width=16, layers=1, heads=2, hidden=16), shelf / name)
 
-    monkeypatch.setattr(experiments_text, "run_one",
-                        lambda study, method, *_: made.append((study.name, method)))
+    monkeypatch.setattr(Laboratory, "run_one",
+                        lambda self, study, method, *_: made.append((study.name, method)))
     monkeypatch.setattr(checkpoints, "ship", ship)
     assert cli.main(["checkpoints", "--folder", str(tmp_path)]) == 0
     text = capsys.readouterr().out

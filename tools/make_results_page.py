@@ -25,11 +25,19 @@ from rlvr_lite.show import method_name as name
 
 PAGE = ROOT / "book" / "results.md"
 START, END = "<!-- generated: start -->", "<!-- generated: end -->"
-LOWER_IS_BETTER = ("lpips", "mse", "l1", "nll", "repetition", "gap")
-FIRST = ("text_serial", "text_natural", "text_bytesized32")
-CLAIMS = {  # what RLVR has to beat, and where
-    "text_accuracy": ("all", ("mle",)),
-    "text_changed": ("changed", ("mle", "mle_continued", "mle_gold_answers"))}
+LOWER_IS_BETTER = ("lpips", "mse", "l1", "nll", "repetition", "gap", "still")
+FIRST = ("text_serial", "text_natural", "text_bytesized32", "video_multi", "video_single")
+CLAIMS = {  # what RLVR has to beat, on which subset, in which metric, under which decodings
+    "text_accuracy": (("mle",), "all", "exact", ("greedy",)),
+    "text_changed": (("mle", "mle_continued", "mle_gold_answers"), "changed", "exact",
+                     ("greedy",)),
+    "video_lpips_single": (("mle",), "all", "lpips", ("sampled", "best")),
+    "video_lpips_multi": (("mle",), "all", "lpips", ("sampled", "best")),
+    "video_repetition": (("mle",), "all", "repetition", ("sampled", "best"))}
+# factor and format of metrics that are no shares; as the paper prints them
+UNITS = {"lpips": (100, ".2f"), "l1": (100, ".2f"), "mse": (100, ".3f"), "ssim": (100, ".1f"),
+         "psnr": (1, ".2f"), "motion": (1, ".2f")}
+WIDE = 4  # a result with more metrics shows them side by side
 SUBSETS = ("all", "changed", "unchanged", "combinations", "layouts", "families")
 
 
@@ -42,13 +50,21 @@ def results(folder: Path) -> list[dict]:
 
 
 def is_share(metric: str) -> bool:
-    return metric in ("exact", "official", "same", "readable") or metric.endswith("_binary")
+    return metric in ("exact", "official", "same", "readable", "repetition", "still",
+                      "success") or metric.endswith("_binary")
+
+
+def unit(metric: str) -> tuple[float, str]:
+    """Factor and format of a metric: shares in percent, errors times 100."""
+    if is_share(metric):
+        return 100, ".1f"
+    return UNITS.get(metric.split("_")[0], (1, ".3f"))
 
 
 def interval(row: dict, sign: bool = False) -> str:
     """Mean and 95 % interval; shares in percent (differences in points)."""
-    scale = 100 if is_share(row["metric"]) else 1
-    form = ("+" if sign else "") + (".1f" if scale == 100 else ".3f")
+    scale, form = unit(row["metric"])
+    form = ("+" if sign else "") + form
     mean, low, high = (f"{row[k] * scale:{form}}" for k in ("mean", "low", "high"))
     return f"{mean} [{low}, {high}]"
 
@@ -92,9 +108,14 @@ def in_order(labels: Iterable[str]) -> list[str]:
 
 
 def rows_part(result: dict) -> list[str]:
-    """Methods down, subsets across; one table for each metric and decoding."""
+    """Methods down, subsets across; one table for each metric and decoding.
+
+    Where there are many metrics, only the first one gets such tables, and the others stand side
+    by side for all items."""
     lines = []
-    metrics = dict.fromkeys(r["metric"] for r in result["rows"])
+    metrics = list(dict.fromkeys(r["metric"] for r in result["rows"]))
+    if len(metrics) > WIDE:
+        lines, metrics = metrics_part(result, metrics), metrics[:1]
     for metric in metrics:
         if metric in ("same", "length", "readable"):
             continue  # these are for diagnosis: the json has them
@@ -106,39 +127,68 @@ def rows_part(result: dict) -> list[str]:
             methods = dict.fromkeys(r["method"] for r in rows)
             body = [[name(m), *(cells.get((m, s), "–") for s in subsets)] for m in methods]
             if body:
-                unit = " (%)" if is_share(metric) else ""
-                lines += [f"**`{metric}`{unit}, {decoding}**", "",
+                lines += [f"**`{metric}`{scale_of(metric)}, {decoding}**", "",
                           *table(["method", *subsets], body)]
     return lines
 
 
+def scale_of(metric: str) -> str:
+    """What a table says about the factor of a metric."""
+    return " (%)" if is_share(metric) else " (x 100)" if unit(metric)[0] == 100 else ""
+
+
+def metrics_part(result: dict, metrics: list[str]) -> list[str]:
+    """Methods down, metrics across, all items; one table for each decoding."""
+    lines, metrics = [], [m for m in metrics if "_" not in m]
+    for decoding in dict.fromkeys(r["decoding"] for r in result["rows"]):
+        cells = {(r["method"], r["metric"]): interval(r) for r in result["rows"]
+                 if r["decoding"] == decoding and r["subset"] == "all"}
+        methods = dict.fromkeys(m for m, _ in cells)
+        body = [[name(m), *(cells.get((m, metric), "–") for metric in metrics)] for m in methods]
+        lines += [f"**All metrics, {decoding}**", "",
+                  *table(["method", *(f"`{m}`{scale_of(m)}" for m in metrics)], body)]
+    return lines
+
+
+def relative(difference: dict, result: dict) -> str:
+    """A difference in percent of the second method's mean."""
+    base = [r["mean"] for r in result["rows"] if r["method"] == difference["b"]
+            and all(r[k] == difference[k] for k in ("decoding", "subset", "metric"))]
+    return f"{100 * difference['mean'] / base[0]:+.1f} %" if base and base[0] else "–"
+
+
 def differences_part(result: dict) -> list[str]:
-    """Paired differences of the first metric, greedy and sampled, each read off its interval."""
+    """Paired differences of the first metric, each read off its interval."""
     found = [d for d in result.get("differences", []) if "/" not in d["subset"]]
     if not found:
         return []
     metric = found[0]["metric"]
-    found = [d for d in found if d["metric"] == metric and d["decoding"] in ("greedy", "sampled")
+    decodings = ("greedy", "sampled") if is_share(metric) else ("greedy", "sampled", "best")
+    found = [d for d in found if d["metric"] == metric and d["decoding"] in decodings
              and d["subset"] in ("all", "changed", "combinations", "layouts", "families")]
+    extra = [] if is_share(metric) else ["relative"]
     body = [[f"{name(d['a'])} − {name(d['b'])}", d["decoding"], d["subset"], interval(d, True),
-             reading(d)] for d in found]
-    return [f"**Paired differences of `{metric}`** (points; the last column is about the first "
+             *(relative(d, result) for _ in extra), reading(d)] for d in found]
+    scale = "points" if is_share(metric) else f"`{metric}`{scale_of(metric)}"
+    return [f"**Paired differences of `{metric}`** ({scale}; the last column is about the first "
             "of the two)", "",
-            *table(["difference", "decoding", "subset", "mean [95 %]", "reading"], body)]
+            *table(["difference", "decoding", "subset", "mean [95 %]", *extra, "reading"], body)]
 
 
 def claim_part(result: dict) -> list[str]:
     """The claim of a result, what it needs, and the verdict."""
-    subset, others = CLAIMS.get(result.get("claim"), (None, ()))
-    metric = result["rows"][0]["metric"]
-    needed = {d["b"]: d for d in result.get("differences", [])
-              if d["a"] == "rlvr" and d["subset"] == subset and d["metric"] == metric
-              and d["decoding"] == "greedy"}
-    if not others or not set(others) <= needed.keys():
+    others, subset, metric, decodings = CLAIMS.get(result.get("claim"), ((), None, None, ()))
+    needed = {(d["b"], d["decoding"]): d for d in result.get("differences", [])
+              if d["a"] == "rlvr" and d["subset"] == subset and d["metric"] == metric}
+    keys = [(o, d) for o in others for d in decodings]
+    if not keys or not set(keys) <= needed.keys():
         return []
-    parts = "; ".join(f"minus {name(o)} {interval(needed[o], True)}" for o in others)
-    return [f"**Claim `{result['claim']}`: {verdict(needed[o] for o in others)}.** RLVR on "
-            f"*{subset}*, greedy, in points: {parts}.", ""]
+    parts = "; ".join(f"minus {name(o)}, {d}, {interval(needed[o, d], True)}"
+                      + ("" if is_share(metric) else f" ({relative(needed[o, d], result)})")
+                      for o, d in keys)
+    scale = "points" if is_share(metric) else f"`{metric}`{scale_of(metric)}"
+    return [f"**Claim `{result['claim']}`: {verdict(needed[k] for k in keys)}.** RLVR on "
+            f"*{subset}*, in {scale}: {parts}.", ""]
 
 
 def cost_part(result: dict) -> list[str]:
@@ -156,6 +206,8 @@ def paper_part(result: dict) -> list[str]:
     if not paper:
         return []
     subsets = in_order(s for v in paper.values() for s in v)
+    if "lpips" in subsets:
+        return paper_metrics_part(result, paper, subsets)
     main = result["rows"][0]["metric"]
     ours = {(r["method"], r["subset"]): f"{100 * r['mean']:.1f}" for r in result["rows"]
             if r["decoding"] == "greedy" and r["metric"] == main}
@@ -165,6 +217,18 @@ def paper_part(result: dict) -> list[str]:
     return [f"**Beside the paper** ({result['paper'].get('unit', 'its own unit')}; ours: "
             f"`{main}` in %, greedy)", "",
             *table(["method", *(f"paper, {s}" for s in subsets), *(f"ours, {s}" for s in subsets)],
+                   body)]
+
+
+def paper_metrics_part(result: dict, paper: dict, metrics: list[str]) -> list[str]:
+    """The same for a table of the paper with metrics across; ours sampled, as the paper's."""
+    ours = {(r["method"], r["metric"]): f"{unit(r['metric'])[0] * r['mean']:.2f}"
+            for r in result["rows"] if r["decoding"] == "sampled" and r["subset"] == "all"}
+    body = [[name(m), *(f"{values[k]:g}" if k in values else "–" for k in metrics),
+             *(ours.get((m, k), "–") for k in metrics)] for m, values in paper.items()]
+    return [f"**Beside the paper** ({result['paper'].get('unit', 'its own unit')}; ours: the same "
+            "factors, LPIPS with AlexNet, sampled)", "",
+            *table(["method", *(f"paper, {k}" for k in metrics), *(f"ours, {k}" for k in metrics)],
                    body)]
 
 

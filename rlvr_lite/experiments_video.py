@@ -1,0 +1,316 @@
+"""The robot-video experiments: base model, RLVR on pixels, and their controls.
+
+Two studies of one base model, which predicts frame after frame to the end of an episode:
+    video_single   one frame ahead, LPIPS + L1 of that frame as reward
+    video_multi    seven frames ahead, the model's own frames as its past
+A run is (study, method, seed); see `experiments` for how runs become `results/*.json`.
+
+    python -m rlvr_lite.experiments_video video_multi --seeds 0 1 2 --jobs 2 --folder runs
+    python -m rlvr_lite.experiments_video video_multi --summarise --folder runs
+
+Source: RLVR-World section 5.3, tables 3 and 8, figure 3.
+Differs from the paper: every decoding beside its like, MLE continued at equal compute, copying,
+the tokenizer's floor, seeds and intervals; LoRA beside full weights; no KL term.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from rlvr_lite import experiments, paper
+from rlvr_lite.evaluation import answers, mean, scores
+from rlvr_lite.experiments import Comparison, Run
+from rlvr_lite.experiments_lab import (
+    Laboratory,
+    Record,
+    log_of,
+    mle_cost,
+    model_folder,
+    run_folder,
+)
+from rlvr_lite.grpo import GRPOConfig, train_grpo
+from rlvr_lite.lora import add_lora, merge
+from rlvr_lite.mle import MLEConfig, mle_loss, train_mle
+from rlvr_lite.model import build, load, save
+from rlvr_lite.paths import data_folder
+from rlvr_lite.tasks.base import gold_pair
+from rlvr_lite.tasks.robot_video import (
+    Clip,
+    RobotVideoTask,
+    VideoTokens,
+    clips,
+    copy_last,
+)
+from rlvr_lite.worlds.robot_video import TASKS, episodes
+
+BASE = "video_base"  # folder of the base models, which both studies share
+DECODINGS = ((0.0, 0), (0.5, 0), (0.7, 0), (1.0, 20), (1.0, 0))  # temperature and top-k
+METRICS = ("lpips", "l1", "mse", "psnr", "ssim", "repetition", "still", "motion")
+
+
+@dataclass(frozen=True)
+class VideoStudy:
+    """Everything that the methods of one experiment share.
+
+    Attributes:
+        horizon: frames that are predicted.
+        judged: frames of a rollout that the reward looks at; None: all.
+        per_episode: training clips of each training episode.
+        width, layers, hidden: the Llama.
+        base: MLE of the base model.
+        rl: GRPO; `rank` of LoRA, 0 trains all weights.
+        seconds: CPU seconds that each method may train after the base.
+        test_clips: of each test episode.
+    """
+
+    name: str
+    title: str
+    horizon: int
+    judged: int | None
+    seconds: float
+    rl: GRPOConfig = field(hash=False)
+    rank: int = 0
+    per_episode: int = 6
+    width: int = 128
+    layers: int = 3
+    hidden: int = 384
+    base: MLEConfig = field(hash=False, default_factory=lambda: MLEConfig(
+        steps=1200, batch=24, lr=2e-3, weight_decay=0.1, validate_every=150))
+    test_clips: int = 1
+    claim: str | None = None
+    paper: dict = field(hash=False, default_factory=dict)
+
+
+STUDIES = {s.name: s for s in (
+    VideoStudy("video_single", "Robot video, one frame ahead", horizon=1, judged=None,
+               seconds=600.0, claim="video_lpips_single", paper=paper.video_rows("single"),
+               rl=GRPOConfig(steps=100_000, prompts=16, group=16, lr=2e-4, schedule="linear")),
+    VideoStudy("video_multi", "Robot video, seven frames ahead", horizon=7, judged=3,
+               seconds=1200.0, claim="video_lpips_multi", paper=paper.video_rows("multi"),
+               rl=GRPOConfig(steps=100_000, prompts=8, group=16, lr=2e-4, schedule="linear")),
+)}
+
+
+# ---------------------------------------------------------------- data
+@functools.lru_cache(maxsize=1)
+def video_tokens() -> VideoTokens:
+    """The frozen tokenizers that ship with the package."""
+    return VideoTokens.load(data_folder() / "checkpoints" / "video_tokenizers")
+
+
+@functools.lru_cache(maxsize=8)
+def data(split: str, per_episode: int, horizon: int | None = None) -> list[Clip]:
+    """Tokenized clips of all three tasks; the same for every seed and method."""
+    return [clip for task in TASKS
+            for clip in clips(episodes(task, split), video_tokens(), per_episode, 0, horizon)]
+
+
+def task_for(study: VideoStudy, **options) -> RobotVideoTask:
+    return RobotVideoTask(video_tokens(), study.horizon, **options)
+
+
+def gold_pairs(found: list[Clip]) -> list[tuple]:
+    """What MLE reads: every clip to its own end."""
+    tasks = {h: RobotVideoTask(video_tokens(), h) for h in {c.horizon for c in found}}
+    return [gold_pair(tasks[c.horizon], c) for c in found]
+
+
+# ---------------------------------------------------------------- evaluation
+@torch.no_grad()
+def nll(model, pairs: list[tuple]) -> float:
+    """Mean negative log-probability of a frame token, in nats."""
+    sums = [(mle_loss(model, pairs[at:at + 32]).item(), sum(map(sum, (p[2] for p in
+            pairs[at:at + 32])))) for at in range(0, len(pairs), 32)]
+    return sum(a * n for a, n in sums) / sum(n for _, n in sums)
+
+
+def validator(study: VideoStudy) -> Callable:
+    """A `validate` function for training: log-probability and LPIPS of validation clips."""
+    pairs = gold_pairs(data("validation", 1))
+    chosen, task = data("validation", 1, study.horizon)[::2], task_for(study)
+
+    def validate(model) -> dict[str, float]:
+        found = {"validation_logp": -nll(model, pairs)}
+        for name, temperature in (("greedy", 0.0), ("sampled", 1.0)):
+            row = scores(model, task, chosen, temperature)
+            found[f"validation_lpips_{name}"] = mean(row["lpips"])
+            found[f"validation_repetition_{name}"] = mean(row["repetition"])
+        return found
+    return validate
+
+
+def _masks(found: list[Clip]) -> dict[str, list[int]]:
+    return {task: [int(c.episodes.task == task) for c in found] for task in TASKS}
+
+
+def evaluate(model, study: VideoStudy, seed: int, method: str) -> Run:
+    """All reported numbers: greedy, sampled, and the decoding that validates best."""
+    task, test = task_for(study), data("test", study.test_clips, study.horizon)
+    chosen = data("validation", 1, study.horizon)
+    by_decoding = {f"T={t:g}, top-k {k}": mean(scores(model, task, chosen, t, seed, k)["lpips"])
+                   for t, k in DECODINGS}
+    best = min(DECODINGS, key=lambda d: by_decoding[f"T={d[0]:g}, top-k {d[1]}"])
+    run = Run(method, seed, {"test": {
+        "greedy": scores(model, task, test), "sampled": scores(model, task, test, 1.0, seed),
+        "best": scores(model, task, test, *best[:1], seed + 100, best[1])}},
+        {"test": _masks(test)})
+    run.notes = {"best": list(best), "validation_by_decoding": by_decoding,
+                 "validation_nll": nll(model, gold_pairs(data("validation", 1)))}
+    return run
+
+
+# ---------------------------------------------------------------- methods
+def pictures(study: VideoStudy, method: str, seed: int, predict: Callable) -> Run:
+    """A method without a world model: `predict(clip)` gives the frames."""
+    task, test = task_for(study), data("test", study.test_clips, study.horizon)
+    rows = []
+    for clip in test:
+        frames = predict(task, clip)
+        rows.append(task.judge(frames, clip) | {"repetition": float(method == "trivial")})
+    found = {name: [row[name] for row in rows] for name in rows[0]}
+    return Run(method, seed, {"test": {"greedy": found}}, {"test": _masks(test)})
+
+
+def trivial(study: VideoStudy, seed: int, folder: Path) -> Run:
+    """Copy the current frame."""
+    return pictures(study, "trivial", seed, lambda task, clip: copy_last(clip, study.horizon))
+
+
+def floor(study: VideoStudy, seed: int, folder: Path) -> Run:
+    """The true frames through the tokenizer: no world model on it can be expected to be better."""
+    return pictures(study, "floor", seed,
+                    lambda task, clip: task.decode(task.answer(clip), clip))
+
+
+def base_model(study: VideoStudy, seed: int, folder: Path):
+    """The base of this seed, trained to its validation plateau; (model, history)."""
+    place = run_folder(BASE, "mle", seed, folder)
+    note = place / "history.json"
+    if not note.is_file():
+        model = build(video_tokens().vocab_size, study.width, study.layers, hidden=study.hidden,
+                      max_tokens=256, seed=seed)
+        multi = STUDIES["video_multi"]
+        history = train_mle(model, gold_pairs(data("train", study.per_episode)),
+                            replace(study.base, seed=seed), validator(multi),
+                            best="validation_logp", folder=place, log=log_of(multi, "mle", seed))
+        save(model, place / "model")
+        experiments.write_json(note, history)
+    return load(place / "model"), json.loads(note.read_text())
+
+
+def model_place(study: str, method: str, seed: int, folder: Path) -> Path:
+    """Where a finished run has left its model; the base is shared."""
+    return model_folder(BASE if method == "mle" else study, method, seed, folder)
+
+
+def mle(study: VideoStudy, seed: int, folder: Path) -> Run:
+    """The base, which both studies share."""
+    model, history = base_model(study, seed, folder)
+    run = evaluate(model, study, seed, "mle")
+    run.history, run.cost = history, mle_cost(history, study.base.batch)
+    return run
+
+
+def mle_continued(study: VideoStudy, seed: int, folder: Path, name: str = "mle_continued",
+                  times: float = 1.0) -> Run:
+    """More MLE on the same clips, for as many CPU seconds as RL gets (or `times` as many)."""
+    model, _ = base_model(study, seed, folder)
+    place = run_folder(study.name, name, seed, folder)
+    pairs, plan = gold_pairs(data("train", study.per_episode)), place / "steps.json"
+    if not plan.is_file():
+        probe = train_mle(copy.deepcopy(model), pairs, replace(study.base, steps=20), log=None)
+        pace = probe[-1]["cpu_seconds"] / probe[-1]["step"]
+        experiments.write_json(plan, max(20, int(times * study.seconds / pace)))
+    steps = json.loads(plan.read_text())
+    config = replace(study.base, steps=steps, lr=study.base.lr / 3, seed=seed + 1,
+                     validate_every=max(20, steps // 8))
+    history = train_mle(model, pairs, config, validator(study), best="validation_logp",
+                        folder=place, log=log_of(study, name, seed))
+    save(model, place / "model")
+    run = evaluate(model, study, seed, name)
+    run.history, run.cost = history, mle_cost(history, config.batch)
+    return run
+
+
+def reinforce(study: VideoStudy, seed: int, folder: Path, name: str = "rlvr",
+              rank: int | None = None, options: dict | None = None, **changes) -> Run:
+    """GRPO from the base; `options` go to the task, `changes` to `GRPOConfig`."""
+    model, _ = base_model(study, seed, folder)
+    rank = study.rank if rank is None else rank
+    if rank:
+        model = add_lora(model, rank, alpha=2 * rank, seed=seed)
+    task = task_for(study, **{"judged": study.judged} | (options or {}))
+    place = run_folder(study.name, name, seed, folder)
+    history = train_grpo(model, task, data("train", study.per_episode),
+                         replace(study.rl, seed=seed, **changes), validator(study), 100, place,
+                         log_of(study, name, seed), study.seconds)
+    model = merge(model)
+    save(model, place / "model")
+    run = evaluate(model, study, seed, name)
+    last, every = history[-1], max(1, len(history) // 60)
+    run.history = [row for i, row in enumerate(history)
+                   if i % every == 0 or "validation_logp" in row]
+    run.cost = {"steps": last["step"], "samples": last["samples"],
+                "tokens": sum(row.get("tokens", 0) for row in history),
+                "cpu_seconds": last["cpu_seconds"]}
+    return run
+
+
+def repetition_rejection(study: VideoStudy, seed: int, folder: Path, tries: int = 8) -> Run:
+    """The base, sampled again (at most `tries` times) while its last two frames are the same.
+
+    Source: RLVR-World table 3; its code resamples until a sample is accepted.
+    """
+    model, _ = base_model(study, seed, folder)
+    task, test = task_for(study), data("test", study.test_clips, study.horizon)
+    found = {}
+    for decoding, temperature in (("sampled", 1.0), ("best", 0.5)):
+        groups = answers(model, task, test, temperature, tries, seed)
+        kept = [next((a for a in group if not task.repeats(a, clip)), group[-1])
+                for group, clip in zip(groups, test)]
+        rows = task.measure(kept, test)
+        found[decoding] = {name: [row[name] for row in rows] for name in rows[0]}
+    return Run("repetition_rejection", seed, {"test": found}, {"test": _masks(test)},
+               notes={"tries": tries})
+
+
+METHODS: dict[str, Callable[..., Run]] = {
+    "trivial": trivial,
+    "floor": floor,
+    "mle": mle,
+    "repetition_rejection": repetition_rejection,
+    "mle_continued": mle_continued,
+    "mle_continued_3x": functools.partial(mle_continued, name="mle_continued_3x", times=3.0),
+    "rlvr": reinforce,
+    "rlvr_lora": functools.partial(reinforce, name="rlvr_lora", rank=32, lr=1e-3),
+    "rlvr_repetition_penalty": functools.partial(
+        reinforce, name="rlvr_repetition_penalty", options={"repetition_penalty": 0.05}),
+}
+
+
+def comparisons(methods: list[str]) -> list[Comparison]:
+    """RLVR against every other method, like with like."""
+    decodings = ("greedy", "sampled", "best")
+    ours = [m for m in methods if m.startswith("rlvr")]
+    return [Comparison(a, b, decodings) for a in ours for b in methods
+            if b != a and (a == "rlvr" or not b.startswith("rlvr"))]
+
+
+SINGLE = tuple(m for m in METHODS if m not in ("repetition_rejection", "rlvr_repetition_penalty"))
+RECORDS = {
+    "video_single": Record("video_single", SINGLE, metrics=METRICS),
+    "video_multi": Record("video_multi", tuple(METHODS), metrics=(*METRICS, *(
+        f"lpips_{t}" for t in range(1, 8)))),
+}
+LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, video_tokens, "lpips", BASE)
+
+
+if __name__ == "__main__":
+    LAB.main(__doc__.split("\n")[0])

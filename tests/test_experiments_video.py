@@ -1,0 +1,137 @@
+"""The video experiments, end to end, on synthetic clips with tiny random tokenizers."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from rlvr_lite import experiments, experiments_tokenizers, experiments_video, paper
+from rlvr_lite.experiments_all import records, studies
+from rlvr_lite.experiments_lab import run_folder
+from rlvr_lite.grpo import GRPOConfig
+from rlvr_lite.mle import MLEConfig
+from rlvr_lite.perceptual import Perceptual
+from rlvr_lite.reconstruction import ReconstructionConfig
+from rlvr_lite.tasks.robot_video import RobotVideoTask, VideoTokens, clips
+from rlvr_lite.tokenizers.compressive import CompressiveTokenizer
+from rlvr_lite.tokenizers.frames import FrameTokenizer
+from synthetic_video import episodes
+
+
+@pytest.fixture
+def world(monkeypatch, tmp_path):
+    """Three synthetic tasks instead of the recording, one of 4 episodes each."""
+    monkeypatch.setenv("RLVR_CACHE", str(tmp_path / "cache"))
+    torch.manual_seed(0)
+    tokens = VideoTokens(FrameTokenizer(4, width=16).eval(),
+                         CompressiveTokenizer(2, width=16).eval())
+    lpips = Perceptual(None)
+
+    def data(split, per_episode, horizon=None):
+        seed = ("train", "validation", "test").index(split)
+        return clips(replace(episodes(4, seed), split=split), tokens, per_episode, 0, horizon)
+
+    monkeypatch.setattr(experiments_video, "video_tokens", lambda: tokens)
+    monkeypatch.setattr(experiments_video, "data", data)
+    monkeypatch.setattr("rlvr_lite.tasks.robot_video.perceptual", lambda: lpips)
+    return tmp_path / "runs"
+
+
+def small(name: str, **changes):
+    """A study of a few steps."""
+    study = replace(
+        experiments_video.STUDIES[name], seconds=2.0, per_episode=2, width=16, layers=1, hidden=16,
+        base=MLEConfig(steps=4, batch=4, validate_every=2),
+        rl=GRPOConfig(steps=2, prompts=2, group=2, minibatches=1, lr=1e-3), **changes)
+    return study
+
+
+METHODS = ("trivial", "floor", "mle", "repetition_rejection", "mle_continued", "rlvr",
+           "rlvr_lora", "rlvr_repetition_penalty")
+
+
+def test_every_method_runs_and_becomes_a_record(world, monkeypatch):
+    study = small("video_multi", horizon=3, judged=2)
+    monkeypatch.setitem(experiments_video.STUDIES, "video_multi", study)
+    lab = replace(experiments_video.LAB, prepare=experiments_video.video_tokens)
+    lab.run_all(study, list(METHODS), [0], world)
+    monkeypatch.setattr("rlvr_lite.experiments_lab.results_folder", lambda: world)
+    path = lab.summarise("video_multi", world)
+    result = experiments.json.loads(path.read_text())
+    assert result["claim"] == "video_lpips_multi" and result["paper"]["rlvr"]["lpips"] == 13.4
+    found = {r["method"]: r["mean"] for r in result["rows"] if r["metric"] == "lpips"
+             and r["subset"] == "all" and r["decoding"] in ("greedy", "sampled")}
+    assert set(found) == set(METHODS) and all(v >= 0 for v in found.values())
+    pairs = {(d["a"], d["b"], d["decoding"]) for d in result["differences"]}
+    assert ("rlvr", "mle", "best") in pairs and ("rlvr", "repetition_rejection", "greedy") not in \
+        pairs
+    assert ("rlvr", "repetition_rejection", "sampled") in pairs
+    assert {r["subset"] for r in result["rows"]} == {"all", "push"}
+
+
+def test_both_studies_share_one_base(world):
+    multi, single = small("video_multi", horizon=3, judged=None), small("video_single")
+    experiments_video.LAB.run_one(multi, "mle", 0, world)
+    made = run_folder(experiments_video.BASE, "mle", 0, world) / "model" / "model.safetensors"
+    before = made.stat().st_mtime_ns
+    run = experiments.load_run(experiments_video.LAB.run_one(single, "mle", 0, world))
+    assert made.stat().st_mtime_ns == before
+    assert set(run.scores["test"]) == {"greedy", "sampled", "best"}
+    assert run.notes["best"] in [list(d) for d in experiments_video.DECODINGS]
+
+
+def test_rejection_keeps_what_does_not_repeat(world, monkeypatch):
+    study = small("video_multi", horizon=3, judged=None)
+    experiments_video.LAB.run_one(study, "mle", 0, world)
+    step = 4 + 8  # tokens of a frame and of the actions behind it
+    first = [5, 6, 7, 8] + 8 * [2000]
+    frozen = first + first + [5, 6, 7, 8]
+    moving = first + first + [5, 6, 7, 9]
+    task = RobotVideoTask(experiments_video.video_tokens(), 3)
+    clip = experiments_video.data("test", 1, 3)[0]
+    assert len(frozen) == task.max_new == 2 * step + 4
+    assert task.repeats(frozen, clip) and not task.repeats(moving, clip)
+    kept = []
+    monkeypatch.setattr(experiments_video, "answers",
+                        lambda model, task, items, *a: [[frozen, moving, frozen] for _ in items])
+    monkeypatch.setattr(RobotVideoTask, "measure", lambda self, answers, some: [
+        kept.append(a) or {"lpips": 0.0} for a in answers])
+    experiments_video.repetition_rejection(study, 0, world, tries=3)
+    assert kept and all(a == moving for a in kept)
+    monkeypatch.setattr(experiments_video, "answers",
+                        lambda model, task, items, *a: [[frozen] * 3 for _ in items])
+    kept.clear()
+    experiments_video.repetition_rejection(study, 0, world, tries=3)
+    assert kept and all(a == frozen for a in kept)  # nothing better was found
+
+
+def test_tokenizers_are_trained_judged_and_recorded(world, monkeypatch):
+    for module in (experiments_tokenizers,):
+        monkeypatch.setattr(module, "episodes", lambda task, split: replace(
+            episodes(3, ("train", "test").index(split)), task=task))
+        monkeypatch.setattr(module, "perceptual", lambda: Perceptual(None))
+    study = experiments_tokenizers.TokenizerStudy(
+        training=ReconstructionConfig(steps=2, batch=2, log_every=1))
+    for kind in ("trivial", "compressive2"):
+        experiments_tokenizers.LAB.run_one(study, kind, 0, world)
+    run = experiments.load_run(experiments.run_path(world / study.name, "compressive2", 0))
+    assert len(run.scores["test"]["greedy"]["lpips"]) == 3 * 3 * 3
+    assert sum(run.subsets["test"]["gap of 8 frames"]) == 9 and run.notes["tokens"] == 4
+    assert 1 <= run.notes["perplexity"] <= run.notes["codes_used"] <= run.notes["codes"]
+    place = run_folder(study.name, "compressive2", 0, world) / "tokenizer"
+    assert CompressiveTokenizer.load(place).tokens == 4
+
+
+def test_all_laboratories_are_known():
+    assert {"text_serial", "video_multi", "video_tokenizers"} <= set(studies())
+    assert {"text_sweeps", "video_single", "video_tokenizers"} <= set(records())
+    for name, lab in records().items():
+        record = lab.records[name]
+        assert record.study in lab.studies and set(record.methods) <= set(lab.methods), name
+
+
+def test_the_papers_table_has_the_papers_gain():
+    gain = 1 - paper.VIDEO["multi"]["rlvr"][-1] / paper.VIDEO["multi"]["mle"][-1]
+    assert 100 * gain == pytest.approx(paper.VIDEO_GAIN["multi"], abs=0.5)
+    assert paper.video_rows("single")["mle"] == {"mse": 0.336, "psnr": 25.3, "ssim": 81.7,
+                                                 "lpips": 13.0}
