@@ -90,11 +90,13 @@ class VideoStudy:
 
 STUDIES = {s.name: s for s in (
     VideoStudy("video_single", "Robot video, one frame ahead", horizon=1, judged=None,
-               seconds=600.0, claim="video_lpips_single", paper=paper.video_rows("single"),
-               rl=GRPOConfig(steps=100_000, prompts=16, group=16, lr=2e-4, schedule="linear")),
+               seconds=400.0, claim="video_lpips_single", paper=paper.video_rows("single"),
+               rl=GRPOConfig(steps=100_000, prompts=16, group=16, minibatches=4, lr=2e-4,
+                             schedule="linear")),
     VideoStudy("video_multi", "Robot video, seven frames ahead", horizon=7, judged=3,
-               seconds=1200.0, claim="video_lpips_multi", paper=paper.video_rows("multi"),
-               rl=GRPOConfig(steps=100_000, prompts=8, group=16, lr=2e-4, schedule="linear")),
+               seconds=700.0, claim="video_lpips_multi", paper=paper.video_rows("multi"),
+               rl=GRPOConfig(steps=100_000, prompts=8, group=16, minibatches=4, lr=2e-4,
+                             schedule="linear")),
 )}
 
 
@@ -220,20 +222,23 @@ def mle(study: VideoStudy, seed: int, folder: Path) -> Run:
 
 def mle_continued(study: VideoStudy, seed: int, folder: Path, name: str = "mle_continued",
                   times: float = 1.0) -> Run:
-    """More MLE on the same clips, for as many CPU seconds as RL gets (or `times` as many)."""
+    """More MLE on the same clips, for the CPU seconds of multi-step RL (or `times` as many).
+
+    Both studies judge the same model: RL one frame ahead has fewer seconds than this control.
+    """
+    multi = STUDIES["video_multi"]
     model, _ = base_model(study, seed, folder)
-    place = run_folder(study.name, name, seed, folder)
+    place = run_folder(BASE, name, seed, folder)
     pairs, plan = gold_pairs(data("train", study.per_episode)), place / "steps.json"
     if not plan.is_file():
         probe = train_mle(copy.deepcopy(model), pairs, replace(study.base, steps=20), log=None)
         pace = probe[-1]["cpu_seconds"] / probe[-1]["step"]
-        experiments.write_json(plan, max(20, int(times * study.seconds / pace)))
+        experiments.write_json(plan, max(20, int(times * multi.seconds / pace)))
     steps = json.loads(plan.read_text())
     config = replace(study.base, steps=steps, lr=study.base.lr / 3, seed=seed + 1,
-                     validate_every=max(20, steps // 8))
-    history = train_mle(model, pairs, config, validator(study), best="validation_logp",
-                        folder=place, log=log_of(study, name, seed))
-    save(model, place / "model")
+                     validate_every=max(4, steps // 6))
+    history = train_mle(model, pairs, config, validator(multi), best="validation_logp",
+                        folder=place, log=log_of(multi, name, seed))
     run = evaluate(model, study, seed, name)
     run.history, run.cost = history, mle_cost(history, config.batch)
     return run
@@ -246,10 +251,10 @@ def reinforce(study: VideoStudy, seed: int, folder: Path, name: str = "rlvr",
     rank = study.rank if rank is None else rank
     if rank:
         model = add_lora(model, rank, alpha=2 * rank, seed=seed)
-    task = task_for(study, **{"judged": study.judged} | (options or {}))
+    task = task_for(study, **{"judged": study.judged, "credit": "frame"} | (options or {}))
     place = run_folder(study.name, name, seed, folder)
     history = train_grpo(model, task, data("train", study.per_episode),
-                         replace(study.rl, seed=seed, **changes), validator(study), 100, place,
+                         replace(study.rl, seed=seed, **changes), validator(study), 50, place,
                          log_of(study, name, seed), study.seconds)
     model = merge(model)
     save(model, place / "model")

@@ -24,7 +24,7 @@ def as_uint8(frames: Any) -> np.ndarray:
     Raises:
         ValueError: another shape.
     """
-    if hasattr(frames, "detach"):
+    if hasattr(frames, "detach") and frames.ndim == 4:
         frames = (frames.detach().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     frames = np.asarray(frames)
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:

@@ -98,3 +98,35 @@ def test_what_the_tour_says_of_the_results_holds(result, subset, readings):
              if d["a"] == "rlvr" and d["subset"] == subset and d["decoding"] == "greedy"
              and d["metric"] == "exact"}
     assert {b: found[b] for b in readings} == readings
+
+
+def video(differences: list[dict]) -> dict:
+    row = {"method": "mle", "decoding": "sampled", "subset": "all", "metric": "lpips",
+           "mean": 0.1, "low": 0.09, "high": 0.11, "per_seed": [0.1], "n": 180}
+    rows = [row | {"decoding": d, "method": m, "metric": k, "mean": v, "low": v, "high": v}
+            for d in ("sampled", "best") for m, lpips in (("mle", 0.1), ("rlvr", 0.08))
+            for k, v in (("lpips", lpips), ("mse", 0.00412), ("psnr", 24.5), ("ssim", 0.87),
+                         ("repetition", 0.25), ("lpips_1", 0.05))]
+    return RESULT | {"experiment": "video_demo", "claim": "video_lpips_multi", "rows": rows,
+                     "differences": differences,
+                     "paper": {"mle": {"lpips": 14.8, "repetition": 48.6}, "unit": "x 100"}}
+
+
+def gap(decoding: str, mean: float, low: float, high: float) -> dict:
+    return {"a": "rlvr", "b": "mle", "decoding": decoding, "subset": "all", "metric": "lpips",
+            "mean": mean, "low": low, "high": high}
+
+
+@pytest.mark.parametrize("best, word", [
+    (gap("best", -0.01, -0.015, -0.002), "reproduced"),
+    (gap("best", -0.01, -0.02, 0.001), "direction only"),
+    (gap("best", 0.01, 0.005, 0.02), "not reproduced")])
+def test_a_video_claim_needs_both_decodings_and_lower_is_better(tmp_path, best, word):
+    result = video([gap("sampled", -0.02, -0.03, -0.01), best])
+    (tmp_path / "video_demo.json").write_text(json.dumps(result))
+    text = maker.page(f"{maker.START}{maker.END}", tmp_path)
+    assert f"**Claim `video_lpips_multi`: {word}.**" in text
+    assert "sampled, -2.00 [-3.00, -1.00] (-20.0 %)" in text
+    for part in ("0.412 [0.412, 0.412]", "24.50 [", "87.0 [", "25.0 [", "`lpips` (x 100)", "48.6"):
+        assert part in text, part
+    assert "lpips_1" not in text  # curves belong into the chapter
