@@ -224,7 +224,9 @@ def mle_continued(study: VideoStudy, seed: int, folder: Path, name: str = "mle_c
                   times: float = 1.0) -> Run:
     """More MLE on the same clips, for the CPU seconds of multi-step RL (or `times` as many).
 
-    Both studies judge the same model: RL one frame ahead has fewer seconds than this control.
+    It ends early where three validations in a row bring no better likelihood: the base is at its
+    plateau, and the best weights are kept. Both studies judge the same model; RL one frame ahead
+    has fewer seconds than this control may use.
     """
     multi = STUDIES["video_multi"]
     model, _ = base_model(study, seed, folder)
@@ -236,7 +238,7 @@ def mle_continued(study: VideoStudy, seed: int, folder: Path, name: str = "mle_c
         experiments.write_json(plan, max(20, int(times * multi.seconds / pace)))
     steps = json.loads(plan.read_text())
     config = replace(study.base, steps=steps, lr=study.base.lr / 3, seed=seed + 1,
-                     validate_every=max(4, steps // 6))
+                     validate_every=max(4, steps // 6), patience=3)
     history = train_mle(model, pairs, config, validator(multi), best="validation_logp",
                         folder=place, log=log_of(multi, name, seed))
     run = evaluate(model, study, seed, name)
