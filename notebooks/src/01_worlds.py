@@ -7,7 +7,9 @@
 #
 # **You will** build a state of a text game and look at it as JSON and as a
 # drawing, play commands, follow a thermostat through six ticks of time, and
-# split the game into training and test data without a leak.
+# split the game into training and test data without a leak. Then you watch a
+# robot at work, and ask the same questions of its films: what does an action
+# do, what would a careless model get right for free, is the test split new?
 #
 # **You need** Python, and nothing else from this book.
 
@@ -41,14 +43,15 @@
 # | state | objects with properties | accessibility tree | 64 x 64 frames |
 # | action | a command | click or type | four numbers |
 # | truth | a small engine | real pages, recorded | a physics simulator, recorded |
-# | tokens | byte pairs | byte pairs | a learned code book |
+# | tokens | byte pairs | byte pairs | rounded codes of a small network |
 # | reward | is the next state exact? | F1 of the changed items | error of the decoded frame |
 #
 # All three are turned into the same thing, a question and an answer made of
 # tokens, and from there on the same model, the same likelihood training and
 # the same reinforcement learning serve all of them. This chapter builds the
-# first world. The web pages and the robot videos come in their own chapters,
-# with their own recordings; nothing in the text chapters depends on them.
+# first world and ends with a look at the third. The web pages come in their
+# own chapter, with their own recording; nothing in the text chapters depends
+# on them.
 
 # %% [markdown]
 # ## A state, built by hand
@@ -109,7 +112,8 @@ show.show_png(show.draw_states([t.state, t.after_action, t.next_state],
                                ["before", "after: open oven", "one tick on"]),
               "Three copies of the kitchen. The action changes open from 0 to "
               "1; the tick then switches the element off and cools the oven. "
-              "Changed boxes have a thick border and the word changed.")
+              "Changed boxes have a thick border and the word changed.",
+              40_000)
 
 # %% [markdown]
 # Not every command works. You cannot put the bread on the table while the oven
@@ -290,6 +294,196 @@ for model, (unchanged, changed, overall) in paper.TEXT_GAME.items():
 # licence; the loader finds your copy or downloads the published file.
 
 # %% [markdown]
+# ## The third world: a robot on film
+#
+# The text game tells us what is there. A camera does not. The state of our third
+# world is a picture of 64 x 64 pixels: 12,288 numbers, and none of them is
+# called *drawer*.
+#
+# Behind the camera runs the physics simulator MuJoCo {cite}`todorov2012mujoco`
+# with three tasks of Meta-World {cite}`yu2019metaworld`: open a drawer, close
+# it, push a block to a goal. An action is four numbers between -1 and 1. Three
+# move the hand in space, the fourth closes the grip. It is held for five steps
+# of the simulator, then the camera takes the next frame. An episode has 24
+# frames, and so 23 actions between them.
+#
+# The films were recorded once and are part of this book. You need no simulator
+# to read them.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.worlds.robot_video import KINDS, STATE, TASKS, episodes
+
+films = {task: episodes(task, "test") for task in TASKS}
+opening = films["drawer_open"]
+for name in ("frames", "actions", "states", "success"):
+    array = getattr(opening, name)
+    print(f"{name:8} {array.dtype!s:8}", *array.shape)
+print("a state :", *STATE)
+
+# %% [markdown]
+# `states` is what the simulator knows, in metres, and `success` is the verdict of
+# Meta-World at every frame. A world model sees neither. It gets frames and
+# actions, like somebody who watches. We keep the truth for ourselves, to judge
+# with.
+
+# %%
+from rlvr_lite import show_video
+
+times = [0, 8, 14, 23]
+show.show_png(show_video.filmstrip(
+    {task.replace("_", "-"): film.frames[0, times]
+     for task, film in films.items()},
+    [f"frame {t}" for t in times], width=4.2),
+    "Three rows of four frames. A red robot hand with a cyan and a white "
+    "finger pulls a green drawer open by its white handle, pushes such a "
+    "drawer shut, and moves a yellow block across the table.", 25_000)
+
+# %%
+coarse = opening.frames[0, ::4] // 28 * 28  # few colours, a small file
+show_video.clip({"drawer-open, an expert": coarse},
+                "A looping clip. The hand rises, comes down behind the "
+                "handle, and pulls the drawer out.")
+
+# %% [markdown]
+# ### Failures on purpose
+#
+# Whom should we film? The paper's robot data hold experts only. It had to drop
+# two tasks from its policy evaluation (section 6.4), because a model that has
+# never seen a grasp fail shows every grasp as a success. So our films have four
+# kinds of actors: the scripted *expert*; a *noisy* and a *clumsy* one, the expert
+# with a little or a lot of noise on its hand; and a *walk*, which leaves the
+# expert's path at some moment and drifts off at random.
+
+# %% tags=["nbval-check-output"]
+rows = []
+for k, kind in enumerate(KINDS):
+    row = [kind]
+    for film in films.values():
+        done = film.success[film.kind == k].any(1)
+        row.append(f"{done.sum()} of {len(done)}")
+    rows.append(row)
+total = [f.success.any(1) for f in films.values()]
+rows.append(["all", *(f"{d.sum()} of {len(d)}" for d in total)])
+show.table(["who acts", *TASKS], rows, "Episodes with success, test split")
+
+# %% [markdown]
+# Closing a drawer forgives a lot, pushing a block next to nothing. A model that
+# is to judge policies has to know both kinds of ending.
+
+# %% [markdown]
+# ### Is the test split new?
+#
+# Episodes go to train, validation or test by their *task seed*, the number that
+# places the drawer or the block. No seed is shared. But the text game has taught
+# us to ask about situations, not about labels. How far is the start of a test
+# episode from the nearest start in the training data? The tables beside the films
+# answer that; no film has to be decoded.
+
+# %% tags=["nbval-check-output"]
+import numpy as np
+
+from rlvr_lite.paths import data_folder
+
+print("task          shared seeds   nearest start in train, mm (mean, most)")
+for task, film in films.items():
+    train = np.load(data_folder() / "robot_video" / f"{task}_train.npz")
+    shared = np.intersect1d(train["task_seed"], film.task_seed)
+    here, there = film.states[:, 0, 4:], train["states"][:, 0, 4:]
+    gap = np.linalg.norm(here[:, None] - there, axis=-1).min(1) * 1000
+    print(f"{task:13} {len(shared):6} {gap.mean():17.1f} {gap.max():8.1f}")
+
+# %% [markdown]
+# The two drawers move along one line, and 320 training seeds cover that line
+# densely. Their test split therefore asks about new *motions*, hardly about new
+# *places*: an expert's test film has a near twin in the training data, the film of
+# a clumsy actor has none. A block can lie anywhere on a piece of the table, and
+# its goal too; there the test starts are truly new. A rule such as "split by
+# seed" says nothing by itself. Measure it.
+
+# %% [markdown]
+# ### What an action does
+#
+# The three numbers of an action say where the hand should go. Does it? Let
+# $x_t$ be the position of the hand and $a_t$ the action that leads from frame
+# $t$ to frame $t + 1$, both along one axis. We fit
+#
+# $$ x_{t+1} - x_t \approx \alpha\, a_t + \beta\, a_{t-1}. \tag{1.2} $$
+
+# %% tags=["nbval-check-output"]
+push = films["push"]
+moved = 1000 * np.diff(push.states[:, :, 0], axis=1)[:, 1:].ravel()
+now, before = push.actions[:, 1:, 0].ravel(), push.actions[:, :-1, 0].ravel()
+for name, columns in (("this action", [now]),
+                      ("this and the one before", [now, before])):
+    fit, left, *_ = np.linalg.lstsq(np.stack(columns, 1), moved)
+    print(f"{name:23}", *(f"{w:5.1f} mm" for w in fit),
+          f"  explains {1 - left[0] / (moved ** 2).sum():.0%}")
+
+# %%
+from matplotlib import pyplot as plt
+
+fig, axes = plt.subplots(1, 2, figsize=(5.0, 2.1), sharey=True)
+for axis, x, label in ((axes[0], now, "this action"),
+                       (axes[1], fit @ [now, before] / fit.sum(),
+                        "this and the one before")):
+    axis.plot(x, moved, ".", markersize=1.5, rasterized=True)
+    axis.set_xlabel(label)
+axes[0].set_ylabel("hand moves, mm")
+fig.tight_layout()
+show.show_png(fig, "Two clouds of points, the motion of the hand over the "
+              "action. Over the present action the cloud is broad. Over a "
+              "mean of this action and the one before it is a narrow line.",
+              12_000)
+
+# %% [markdown]
+# More than half of an action arrives a frame late: the hand has inertia. So **one
+# frame is not the whole state**. Two frames that look the same may go on
+# differently, depending on what was done just before. A world model that sees a
+# single frame and an action cannot know, however well it is trained. In the
+# language of section 4.1 of the paper, the order $k$ of the process is more than
+# one, and the remaining spread is not the model's fault.
+
+# %% [markdown]
+# ### Copy the last frame
+#
+# The trivial model of the text game says that nothing changes. On film it shows
+# the current frame again. How wrong is that? We measure two distances between
+# frames: **L1**, the mean absolute difference of pixels, and **LPIPS**
+# {cite}`zhang2018lpips`, which compares what a trained network sees in both
+# pictures, and agrees far better with human eyes. Chapter 5 takes it apart.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.metrics_video import frame_errors
+from rlvr_lite.perceptual import perceptual
+from rlvr_lite.tokenizers.frames import to_tensor
+
+start, rows = 6, []
+for gap in (1, 2, 4, 8, 16):
+    row = []
+    for film in films.values():
+        shown, truth = (to_tensor(film.frames[:, t])
+                        for t in (start, start + gap))
+        found = frame_errors(shown[None], truth, perceptual(),
+                             ("lpips", "l1"))
+        row.append([found[name].mean().item() for name in found])
+    rows.append([gap, *(f"{error:.3f}" for pair in zip(*row)
+                        for error in pair)])
+show.table(["frames ahead", *(f"{name}, {task}" for name in ("LPIPS", "L1")
+                              for task in TASKS)],
+           rows, "Error of showing the current frame instead, test split")
+
+# %% [markdown]
+# Both errors grow with the gap, L1 ever more slowly: once the arm has left its
+# old place altogether, being farther away costs nothing more. LPIPS goes on
+# rising.
+#
+# Two lessons. First, the gap decides how strong the trivial predictor is. One
+# frame ahead it is hard to beat, and a model that beats it by little has perhaps
+# learned to copy. From here on, one step of the world model is *two* recorded
+# frames. Second, no number means anything without this one beside it. It plays
+# the part that doing nothing plays in the text game.
+
+# %% [markdown]
 # ## Exercises
 #
 # :::{exercise} What doing nothing scores
@@ -391,6 +585,40 @@ rlvr_lite.checks.ch01.leaked(leaked)
 # :::
 
 # %% [markdown]
+# :::{exercise} What copying costs
+# :label: ex-01-copy-error
+#
+# *Goal: compute the trivial baseline of a film · Difficulty: 2/5 · Minutes: 10*
+#
+# Write `copy_error(frames, gap)`: `frames` has the shape (F, H, W, 3) and holds
+# whole numbers from 0 to 255, as `uint8`. Show every frame in place of the one
+# that comes `gap` frames later, and return the mean L1 distance over all pairs
+# and pixels, in units where white minus black is 1.
+# :::
+
+# %% tags=["exercise"]
+def copy_error(frames, gap):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch01.copy_error(copy_error)
+
+# %% [markdown]
+# :::{solution} ex-01-copy-error
+# :class: dropdown
+#
+# ```python
+# def copy_error(frames, gap):
+#     pixels = frames.astype(float) / 255  # uint8 would wrap around below 0
+#     return float(abs(pixels[gap:] - pixels[:-gap]).mean())
+# ```
+#
+# `uint8` has no negative numbers: 10 - 12 is 254 there. Most bugs of image
+# metrics begin with a difference of two such arrays.
+# :::
+
+# %% [markdown]
 # ## What to inspect
 #
 # | signal | healthy | if not |
@@ -399,6 +627,9 @@ rlvr_lite.checks.ch01.leaked(leaked)
 # | share of changed transitions | stated beside every accuracy | accuracy may be the do-nothing baseline in disguise |
 # | blocked actions | present in every split | the model never learns that commands can fail |
 # | created and removed objects | present in train and test | the answer format is never tested on them |
+# | success by actor | successes *and* failures in every task | the model shows a success to whoever acts |
+# | nearest start in train | far, in the units of the world | a split by seed is not yet a split by situation |
+# | error of copying at your gap | stated beside every video metric | a low LPIPS may only mean that little moves |
 #
 # ## Pitfalls
 #
@@ -407,10 +638,14 @@ rlvr_lite.checks.ch01.leaked(leaked)
 # - Splitting transitions instead of states. Two commands in the same state
 #   share almost everything.
 # - Forgetting that time passes after a blocked command.
+# - Filming experts only.
+# - Taking one frame for a state. What moves has a velocity.
 #
 # ## Further reading
 #
-# - RLVR-World {cite}`wu2025rlvr`, section 4.1 (world models as transitions) and
-#   appendix A.1 (text-game data).
+# - RLVR-World {cite}`wu2025rlvr`, section 4.1 (world models as transitions),
+#   appendix A.1 (text-game data), section 6.1 and appendix A.4 (robot video),
+#   section 6.4 (why failures are needed).
 # - ByteSized32 state prediction {cite}`wang2024simulators`, where the two halves
 #   of a transition are measured apart.
+# - Meta-World {cite}`yu2019metaworld`: fifty tasks, of which we film three.

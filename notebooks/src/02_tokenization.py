@@ -7,9 +7,11 @@
 #
 # **You will** turn a state into one line of text, train a byte-pair tokenizer
 # on the game, see why digits stay apart, write a transition as a question and
-# an answer, and count what each choice costs.
+# an answer, and count what each choice costs. Then you do the same for film:
+# round a picture to 64 codes, say what is new in four, cut an action into bins,
+# and put everything into one row of ids.
 #
-# **You need** [chapter 1](01_worlds.ipynb): states, commands, ticks.
+# **You need** [chapter 1](01_worlds.ipynb): states, commands, ticks, films.
 
 # %% tags=["setup"]
 {{setup}}
@@ -146,7 +148,7 @@ show.show_png(show.token_strip(pieces + ["<eos>"], asked + gold,
                                + [False] * len(gold)),
               "The transition as a row of tokens with their ids. The question "
               "has dashed borders; trace, arrow, answer and the stop token "
-              "have solid ones.")
+              "have solid ones.", 42_000)
 
 # %% [markdown]
 # Tokens with a solid border are what the model writes. A dot marks the blank
@@ -251,12 +253,277 @@ for label, size in (("line", round(mean(lengths["state as a line"]))),
           f"{spent:.1f} ms")
 
 # %% [markdown]
+# ## A frame is not a text
+#
+# A frame of the robot film has 12,288 numbers, and byte pairs would not help:
+# two neighbours in a picture are almost equal, and what matters is the shape of
+# the whole. So we let two small networks find the words. An *encoder* turns the
+# frame into a grid of 8 x 8 places with a few numbers each. These are rounded.
+# The rounded numbers are the tokens. A *decoder* paints a frame from them. Both
+# are trained together, once, to make the painted frame look like the real one
+# (L1 + LPIPS), and are never touched again.
+#
+# Everything in this plan is standard, but for one word: *rounded*.
+
+# %% [markdown]
+# ## Rounding: finite scalar quantization
+#
+# Earlier tokenizers learn a code book of vectors and look up the nearest entry.
+# Entries that are never nearest never learn, and die. Finite scalar quantization
+# {cite}`mentzer2024fsq` has no code book. It squashes each number $z_i$ into an
+# interval with room for $L_i$ whole numbers, and rounds:
+#
+# $$ \hat z_i = \operatorname{round}\big( \tanh(z_i + s_i)\, \tfrac{L_i - 1}{2}
+#    - o_i \big). \tag{2.2} $$
+#
+# An odd number of levels has a middle, and $s_i = o_i = 0$. An even number has
+# none: $o_i = 1/2$ moves everything by half a step, and $s_i$ is chosen so that
+# $z_i = 0$ still lands on 0.
+
+# %% tags=["nbval-check-output"]
+import math
+
+
+def squash(z, levels):
+    """Into an interval that rounds to `levels` whole numbers."""
+    half = (levels - 1) * (1 - 1e-3) / 2  # a hair less: never on the edge
+    offset = 0.5 if levels % 2 == 0 else 0.0
+    return torch.tanh(z + math.atanh(offset / half)) * half - offset
+
+
+z = torch.linspace(-3, 3, 9)
+print("z       ", *(f"{v:5.2f}" for v in z))
+for levels in (5, 8):
+    digits = squash(z, levels).round().int()
+    print(f"{levels} levels", *(f"{v:5d}" for v in digits))
+
+# %% [markdown]
+# Rounding is a staircase: its slope is zero on every step. No gradient would ever
+# reach the encoder. The way out is as old as it is bold: round on the way
+# forward, and on the way back pretend that you did not. In code, add the rounding
+# error as a constant. This is the **straight-through** gradient.
+
+# %% tags=["nbval-check-output"]
+def straight_through(bounded):
+    return bounded + (bounded.round() - bounded).detach()
+
+
+for name, rounding in (("round", torch.round),
+                       ("straight through", straight_through)):
+    z = torch.tensor([0.3], requires_grad=True)
+    digit = rounding(squash(z, 5))
+    digit.sum().backward()
+    print(f"{name:16} value {digit.item():.0f}, gradient {z.grad.item():.2f}")
+
+# %% [markdown]
+# The rounded vector *is* the code. To make it one token, read its digits as a
+# number, the way in which hours, minutes and seconds are one time of day. With
+# the levels 8, 5, 5, 5 the second digit counts 8, the third 40, the fourth 200, and
+# there are 1,000 codes.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.tokenizers.fsq import FSQ
+
+fsq = FSQ((8, 5, 5, 5))
+z = torch.tensor([0.9, -2.0, 0.1, 1.5])
+digits = (fsq.bound(z).round() + fsq.size // 2).int()
+print("digits", digits.tolist(), "weights", fsq.radix.tolist(),
+      "code", int((digits * fsq.radix).sum()), "=", int(fsq.index(fsq(z))))
+every = torch.arange(fsq.codes)
+print("all", fsq.codes, "codes survive the way to digits and back:",
+      torch.equal(fsq.index(fsq.values(every)), every))
+print("squash is the package's bound:", torch.allclose(
+    fsq.bound(z), torch.stack([squash(v, n) for v, n in
+                               zip(z, fsq.levels)])))
+
+# %% [markdown]
+# ## Every frame on its own, or only what is new
+#
+# The first of our two video tokenizers is **per-frame**. It looks at one frame
+# and writes 64 codes, however little has moved. Seven frames of the same table,
+# wall and drawer cost 448 tokens, and the model has to predict each of them.
+#
+# The second is **compressive**. Encoder and decoder both look at a *context
+# frame*, an earlier frame of the clip that the model knows anyway. From every
+# place of the new frame, cross-attention looks at all places of the context. Only
+# what the context does not tell has to pass through the codes, and there are just
+# four of them, a grid of 2 x 2. The decoder paints a new picture $\tilde s$ and
+# a mask $m$ between 0 and 1, and keeps the context $c$ where nothing is new:
+#
+# $$ \hat s = m \odot \tilde s + (1 - m) \odot c. \tag{2.3} $$
+
+# %% tags=["nbval-check-output"]
+import numpy as np
+
+from rlvr_lite.experiments_video import video_tokens
+from rlvr_lite.tokenizers.frames import to_tensor
+from rlvr_lite.worlds.robot_video import TASKS, episodes
+
+tokens = video_tokens()
+films = {task: episodes(task, "test") for task in TASKS}
+film = films["drawer_open"].frames[0]
+known = tokens.compressive.context(to_tensor(film[:1]))
+frame = to_tensor(film[14:15])
+for name, part, code in (
+        ("per-frame", tokens.frames, tokens.frames.encode(frame)),
+        ("compressive", tokens.compressive,
+         tokens.compressive.encode(frame, known))):
+    size = sum(w.numel() for w in part.parameters())
+    print(f"{name:11} {size:9,} weights   {code.shape[1]:2} codes:",
+          *code[0, :6].tolist(), "..." if code.shape[1] > 6 else "")
+
+# %% [markdown]
+# Here is a drawer as it opens. The context of the third row is the first frame of
+# the clip, with the drawer shut. In the last row, dark is where the compressive
+# tokenizer is wrong.
+
+# %%
+from rlvr_lite import show_video
+
+
+def both(film, times, context=0):
+    """Frames of a clip, and what each tokenizer makes of them."""
+    frames = to_tensor(film[times])
+    known = [z.expand(len(times), -1, -1, -1) for z in
+             tokens.compressive.context(to_tensor(film[[context]]))]
+    codes = tokens.compressive.encode(frames, known)
+    return (frames, tokens.frames.decode(tokens.frames.encode(frames)),
+            tokens.compressive.decode(codes, known))
+
+
+times = [8, 14, 22]
+truth, single, few = both(film, times)
+show.show_png(show_video.filmstrip(
+    {"truth": truth, "per-frame\n64 tokens": single,
+     "compressive\n4 tokens": few,
+     "difference": show_video.difference(few, truth)},
+    [f"frame {t}" for t in times], width=3.4),
+    "Four rows of three frames. Both tokenizers show drawer, arm and hand in "
+    "the right place. The per-frame one softens every edge. The compressive "
+    "one keeps table and wall sharp and smears the open drawer and the "
+    "fingers, where the difference is dark.", 34_000)
+
+# %% [markdown]
+# Look closely, it is what the world model will be paid for. The arm and the open
+# drawer are there, and in the right place. What is thin is in trouble: the handle
+# melts into the drawer, the cyan and the white finger are two smudges. Where
+# nothing has moved, the compressive frame is *sharper* than the per-frame one, for
+# a sixteenth of the tokens: it is the context itself. Its errors sit where
+# something is new. Watch out for one kind of them: a mask that does not close
+# leaves a ghost of the past, such as a block that still lies where it was before
+# it was pushed.
+
+# %% [markdown]
+# ### What does one code mean?
+#
+# Take the codes of frame 14, put in a single code of frame 8, and see which
+# pixels move.
+
+# %%
+def one_code(codes, at):
+    """The codes of the second frame, with code `at` of the first one."""
+    mixed = codes[1].clone()
+    mixed[at] = codes[0, at]
+    return torch.stack([codes[1], mixed])
+
+
+pair = to_tensor(film[[8, 14]])
+twice = [z.expand(2, -1, -1, -1) for z in known]
+rows = {"per-frame": tokens.frames.decode(
+            one_code(tokens.frames.encode(pair), 8 * 4 + 3)),
+        "compressive": tokens.compressive.decode(
+            one_code(tokens.compressive.encode(pair, twice), 1), twice)}
+show.show_png(show_video.filmstrip(
+    {name: np.concatenate([show_video.as_uint8(frames),
+                           show_video.difference(frames[:1], frames[1:])])
+     for name, frames in rows.items()},
+    ["decoded", "one code changed", "what moves"], width=3.6),
+    "Two rows. A changed per-frame code alters a small patch around its "
+    "place. A changed compressive code alters arm, hand and drawer at once.",
+    19_000)
+
+# %% [markdown]
+# A per-frame code is a *place*: it paints one patch. A compressive code is closer
+# to a *word*, a bit of what the arm does, and one wrong word moves the whole arm.
+# Tokens that say more are fewer, and each mistake costs more. Likelihood
+# counts both kinds alike; this is one reason to reward pixels (chapter 5).
+
+# %% [markdown]
+# ### The floor
+#
+# What the tokenizer loses, no world model on top of it can bring back. Its error
+# on true frames is a **floor** under every video result of this book. It was
+# measured once, on test episodes that no tokenizer has seen. The context lies 2, 8
+# or 20 recorded frames back. *Copy* shows the context frame itself.
+
+# %%
+from rlvr_lite.experiments import find, load_result
+
+floors = load_result("video_tokenizers")
+gaps, rows = [f"gap of {g} frames" for g in (2, 8, 20)], []
+for method in dict.fromkeys(r["method"] for r in floors["rows"]):
+    note = floors["notes"].get(method, [{}])[0]
+    label = "copy the context" if method == "trivial" else \
+        show.method_name(method)
+    row = [label, note.get("tokens", "-"), note.get("codes_used", "-"),
+           round(note["perplexity"]) if note else "-",
+           f"{find(floors, method, metric='psnr')['mean']:.1f}"]
+    rows.append(row + [
+        f"{100 * find(floors, method, 'greedy', gap, 'lpips')['mean']:.1f}"
+        for gap in gaps])
+show.table(["tokenizer", "tokens", "codes in use", "perplexity", "PSNR, dB",
+            *(f"LPIPS x 100, {gap}" for gap in gaps)], rows,
+           "What survives the round trip (test split; of 1,000 codes)")
+
+# %% [markdown]
+# Read it by columns: what do sixteen times the tokens buy? Read it by
+# rows: a per-frame floor does not care about the context, a compressive one rises
+# with the distance to it, as more and more is new. Copying lies above the floors
+# even at the shortest gap. So there is room for a world model, and the room grows
+# with the gap.
+#
+# No code of FSQ can die for want of a gradient. That does not mean that all are
+# used alike. The *perplexity* is the number of codes that would carry as much if
+# all were equally frequent, and it is far below 1,000: some words are common, most are
+# rare, as in any language. (A compressive tokenizer has said few words in all on
+# the test split; its count of codes in use is low for that reason, too.)
+
+# %% [markdown]
+# ## Actions in bins
+#
+# Four numbers become four tokens. Each range is cut into 256 bins, and a bin
+# stands for its middle. That is all, and still there is a trap: who says what the
+# range is? The paper takes the smallest and the largest value of its data set. Let
+# one reading in thousands be broken.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.tokenizers.actions import ActionBins
+
+actions = np.concatenate([f.actions.reshape(-1, 4) for f in films.values()])
+broken = actions.copy()
+broken[0, 0] = 22.0  # one reading of the first number
+for name, seen, outliers in (("clean", actions, 0.0),
+                             ("one outlier", broken, 0.0),
+                             ("one outlier, ends cut", broken, 0.001)):
+    bins = ActionBins.fit(seen, outliers)
+    ids = bins.encode(actions)
+    error = abs(bins.decode(ids) - actions)[:, 0].mean()
+    print(f"{name:22} {bins.low[0]:5.2f} to {bins.high[0]:5.2f}   "
+          f"{len(np.unique(ids[:, 0])):3} bins in use   error {error:.4f}")
+
+# %% [markdown]
+# One reading in four thousand squeezes all the others into a few bins, and the
+# world model no longer hears the difference between a touch and a push. Nothing
+# crashes, and no loss looks odd. In the paper's own data some ranges
+# are stretched like that. Our simulator clips its actions to -1 ... 1, so we take
+# this range; for data from a real robot, take quantiles.
+
+# %% [markdown]
 # ## One vocabulary for every modality
 #
-# Frames and actions become ids too: frames through a learned code book, each
-# number of an action through 256 bins. So that an id always means one thing,
-# every modality gets its own block, shifted by an *offset*. The paper's
-# single-step video model is put together like this:
+# Frames and actions are ids now. So that an id always means one thing, every
+# modality gets its own block, shifted by an *offset*. The paper's single-step
+# video model is put together like this:
 
 # %% tags=["nbval-check-output"]
 frame_codes = 7 * 5 * 5 * 5 * 5   # levels of the code book, five dimensions
@@ -268,8 +535,50 @@ answer_length = tokens_per_frame + 1                           # + stop token
 print("question:", question_length, "tokens, answer:", answer_length)
 
 # %% [markdown]
-# Text needs no offset of its own as long as it is alone. The video chapters
-# come back to this idea, and the second exercise builds it.
+# Ours follows its multi-step model. A context frame $z_c$ in per-frame codes, the
+# current frame $z_0$ in compressive codes, and the action $b_0$ are the question.
+# The answer is frame, action, frame, action:
+#
+# $$ \underbrace{z_c \; z_0 \; b_0}_{\text{question}} \;
+#    \underbrace{z_1 \; b_1 \; z_2 \; b_2 \dots z_H}_{\text{answer}}.
+#    \tag{2.4} $$
+#
+# One step of the model is two recorded frames, so $b_t$ holds two actions:
+# eight tokens. There is no stop token; a clip is as long as it is.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.tasks.robot_video import RobotVideoTask, cut
+
+clip = cut(films["drawer_open"], number=0, context=0, start=8, horizon=7,
+           tokens=tokens)
+task = RobotVideoTask(tokens, horizon=7)
+question, answer, wanted = (task.question(clip), task.answer(clip),
+                            task.chosen(clip))
+print("offsets: compressive 0, per-frame", tokens.context_offset,
+      "bins", tokens.action_offset, "vocabulary", tokens.vocab_size)
+print(f"question {len(question)} tokens; answer {len(answer)}, of which the "
+      f"model predicts {sum(wanted)} and is given {len(answer)-sum(wanted)}")
+
+# %%
+names = [("zc", 4), ("z0", 4), ("b0", 8), ("z1", 4), ("b1", 8), ("z2", 4)]
+labels = [name for name, count in names for _ in range(count)]
+show.show_png(show.token_strip(labels, (question + answer)[60:][:32],
+                               faint=[n not in ("z1", "z2") for n in labels],
+                               width=44),
+              "A row of tokens: the last four of the context frame, four of "
+              "the current frame and eight of an action, all with dashed "
+              "borders; then four tokens of the next frame with solid "
+              "borders, eight given action tokens, dashed, and four solid "
+              "ones of the frame after.", 9_000)
+
+# %% [markdown]
+# The strip begins with the last four of the 64 context tokens. Solid borders are
+# what the model writes. The actions *inside the answer* are dashed: they are known,
+# somebody has decided them, and the model is only asked what follows. They are
+# woven into every rollout and carry no loss, no reward and no gradient.
+#
+# That is the whole translation. From here on a robot film is a row of ids below
+# 2,256, and (2.1) does not know that it is one.
 
 # %% [markdown]
 # ## Exercises
@@ -385,6 +694,70 @@ rlvr_lite.checks.ch02.read_response(read_response)
 # :::
 
 # %% [markdown]
+# :::{exercise} A code from its digits
+# :label: ex-02-fsq-code
+#
+# *Goal: read rounded numbers as one token · Difficulty: 2/5 · Minutes: 10*
+#
+# Write `fsq_code(rounded, levels)`. `rounded` are the numbers of equation (2.2):
+# with $L$ levels they run from $-\lfloor L/2 \rfloor$ upwards. Turn each into a
+# digit from 0 to $L - 1$ and return the code, a whole number in which the *first*
+# digit counts ones.
+# :::
+
+# %% tags=["exercise"]
+def fsq_code(rounded, levels):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch02.fsq_code(fsq_code)
+
+# %% [markdown]
+# :::{solution} ex-02-fsq-code
+# :class: dropdown
+#
+# ```python
+# def fsq_code(rounded, levels):
+#     code, weight = 0, 1
+#     for value, size in zip(rounded, levels):
+#         code += (value + size // 2) * weight
+#         weight *= size
+#     return code
+# ```
+# :::
+
+# %% [markdown]
+# :::{exercise} An action as a bin
+# :label: ex-02-action-bin
+#
+# *Goal: cut a range without losing its ends · Difficulty: 1/5 · Minutes: 5*
+#
+# Write `action_bin(value, low, high, bins=256)`: the number of the bin, from 0 to
+# `bins - 1`. All bins are equally wide. What lies outside the range goes into the
+# first or the last bin, and so does `high` itself.
+# :::
+
+# %% tags=["exercise"]
+def action_bin(value, low, high, bins=256):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch02.action_bin(action_bin)
+
+# %% [markdown]
+# :::{solution} ex-02-action-bin
+# :class: dropdown
+#
+# ```python
+# def action_bin(value, low, high, bins=256):
+#     share = (value - low) / (high - low)
+#     return max(0, min(bins - 1, int(share * bins // 1)))
+# ```
+# :::
+
+# %% [markdown]
 # ## What to inspect
 #
 # | signal | healthy | if not |
@@ -393,6 +766,10 @@ rlvr_lite.checks.ch02.read_response(read_response)
 # | tokens per word | close to one | the vocabulary is too small for the world |
 # | digits | one token each | arithmetic hides inside tokens |
 # | longest response | below `max_new` | answers are cut off and count as unreadable |
+# | perplexity of the codes | a good part of the book | few words do all the work: fewer codes, or longer training |
+# | floor of the video tokenizer | far below the error of copying | train the tokenizer, not the world model |
+# | thin things in its frames | visible, in the right place | the reward cannot judge what is not painted |
+# | bins in use per action | most of the 256 | the range is set by outliers |
 #
 # ## Pitfalls
 #
@@ -400,9 +777,16 @@ rlvr_lite.checks.ch02.read_response(read_response)
 # - Reading the *first* arrow. A model may write an arrow in its trace; what
 #   counts is what it says last.
 # - Letting special tokens be spelled in the text of a world.
+# - Judging a video tokenizer by its mean error. The background is most of the
+#   picture, and the fingers are a dozen pixels.
+# - A context frame from *after* the current one. It would tell the future.
 #
 # ## Further reading
 #
 # - RLVR-World {cite}`wu2025rlvr`, section 4.2 (unified sequence modelling),
+#   section 6.1 and appendix A.4 (video tokenizers, bins, equations 7 and 8),
 #   appendix D (prompts and responses).
-# - Byte-pair encoding {cite}`sennrich2016bpe`.
+# - Byte-pair encoding {cite}`sennrich2016bpe`; finite scalar quantization
+#   {cite}`mentzer2024fsq`.
+# - iVideoGPT {cite}`wu2024ivideogpt`, where tokens conditioned on a context frame
+#   come from.

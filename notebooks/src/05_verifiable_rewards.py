@@ -7,9 +7,11 @@
 #
 # **You will** turn a metric into a reward, judge predicted states all or
 # nothing and with partial credit, find the holes in two published rewards,
-# let a small policy exploit them, and see what likelihood cannot express.
+# let a small policy exploit them, reward a film for its pixels, and see what
+# likelihood cannot express.
 #
-# **You need** the states of chapter 1. No model is trained here.
+# **You need** the states of chapter 1; for the film also its last part, and the
+# tokens of chapter 2. No model is trained here.
 
 # %% tags=["setup"]
 {{setup}}
@@ -499,6 +501,224 @@ for name, text in tried.items():
 # exactly the kind of repetition that likelihood training is blamed for.
 
 # %% [markdown]
+# ## Films: reward the pixels
+#
+# A video world model writes codes. The frozen decoder paints them, and the
+# painted frames $\hat s_t$ are compared with the recorded ones:
+#
+# $$ R = -\frac{1}{H} \sum_{t=1}^{H}
+#    \big[ L_1(\hat s_t, s_t) + \operatorname{LPIPS}(\hat s_t, s_t) \big].
+#    \tag{5.5} $$
+#
+# The comparison is with the real film, not with what the tokenizer makes of it.
+# Two errors are added, and that is no accident. $L_1$ is the mean absolute
+# difference of the pixels. LPIPS {cite}`zhang2018lpips` sends both pictures
+# through a network that was trained to name objects, and compares what its
+# layers $l$ see, channel by channel, with weights $w_{lc}$ that were fitted to
+# human judgements of likeness:
+#
+# $$ \operatorname{LPIPS}(x, y) = \sum_l \frac{1}{H_l W_l} \sum_{h, w} \sum_c
+#    w_{lc} \big( f^l_{hwc}(x) - f^l_{hwc}(y) \big)^2. \tag{5.6} $$
+
+# %% [markdown]
+# ### Which error rewards what?
+#
+# Nobody has to train a model to find out. Take real frames, spoil them in eight
+# ways, and ask the metrics. The first two are honest guesses about a moving arm:
+# two frames too slow, which is also what copying shows, and two frames too fast.
+
+# %%
+import torch
+import torch.nn.functional as F
+
+from rlvr_lite import show_video
+from rlvr_lite.tokenizers.frames import to_tensor
+from rlvr_lite.worlds.robot_video import episodes
+
+film = episodes("push", "test")
+t = 6
+slow, truth, fast = (to_tensor(film.frames[:, i]) for i in (t - 2, t, t + 2))
+noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+block = (truth[:, :2] > 0.4).all(1, True) & (truth[:, 2:] < 0.31)  # yellow
+wide = F.max_pool2d(block.float(), 5, 1, 2).bool()
+spoiled = {
+    "slow": slow, "fast": fast, "average": (slow + fast) / 2,
+    "blur": F.avg_pool2d(F.pad(truth, (1,) * 4, mode="replicate"), 3, 1),
+    "shift": truth.roll(1, -1), "noise": (truth + 0.04 * noise).clamp(0, 1),
+    "darker": 0.9 * truth,
+    "no block": torch.where(wide, truth.median(0).values, truth)}
+
+# %%
+shown = 48  # an episode with its arm on the way down
+fig, axes = plt.subplots(2, 5, figsize=(5.0, 2.4))
+for axis in axes.flat:
+    axis.axis("off")
+for axis, (name, frames) in zip(axes.flat, {"truth": truth,
+                                            **spoiled}.items()):
+    axis.imshow(frames[shown].permute(1, 2, 0), interpolation="nearest")
+    axis.set_title(name, fontsize=9)
+fig.tight_layout(pad=0.3)
+show.show_png(fig, "Nine versions of one frame: the truth; the arm where it "
+              "was and where it will be; both at once as two pale arms; "
+              "blurred; shifted by a pixel; noisy; darker; without the "
+              "yellow block.", 27_000)
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.metrics_video import frame_errors
+from rlvr_lite.perceptual import perceptual
+
+meaning = ("two frames too slow (copy)", "two frames too fast",
+           "average of the two", "blurred, 3 x 3", "one pixel to the right",
+           "noise", "ten percent darker", "the block is gone")
+rows = []
+for label, frames in zip(meaning, spoiled.values()):
+    found = {name: value.mean().item() for name, value in
+             frame_errors(frames[None], truth, perceptual()).items()}
+    rows.append([label, f"{found['l1']:.3f}", f"{found['mse']:.4f}",
+                 f"{found['psnr']:.1f}", f"{found['ssim']:.2f}",
+                 f"{found['lpips']:.3f}"])
+show.table(["what is wrong", "L1", "MSE", "PSNR, dB", "SSIM", "LPIPS"], rows,
+           "Five metrics on 60 test frames (PSNR, SSIM: high is good)")
+
+# %% [markdown]
+# Read the columns against each other.
+#
+# - **The average of two guesses has a lower MSE than either guess.** That is no
+#   chance: MSE is smallest at the mean of all possible futures. LPIPS ranks it
+#   *behind* both.
+#   A model that is rewarded by MSE learns to hedge, and its arm dissolves where
+#   the future is uncertain. A model that is rewarded by LPIPS commits itself.
+# - **Blur is nearly free for MSE and PSNR**, and among the worst for LPIPS. A shift
+#   by one pixel, which nobody would notice, is the other way round.
+# - **MSE does not miss the block.** To take the block away, the only thing in
+#   the scene that the task is about, costs next to nothing in L1, MSE, PSNR and
+#   SSIM: it is some twenty pixels of 4,096. LPIPS counts objects, not area.
+# - **LPIPS is nearly blind to light.** A darker film costs it almost nothing,
+#   and there L1 pays attention.
+#
+# So the two errors of (5.5) watch over each other. It also explains why a table
+# of the paper has four metrics: each is best for whoever optimised it.
+
+# %% [markdown]
+# ### Ask an optimiser for the hole
+#
+# The eight ways above were our ideas. An optimiser has better ones. Let gradient
+# ascent change a real frame as much as it can while LPIPS stays small. It starts
+# from a trace of noise.
+
+# %%
+lpips, start = perceptual(), truth[shown:shown + 1]
+seen = lpips.features(start)
+x = (start + 0.02 * noise[:1]).requires_grad_()
+adam = torch.optim.Adam([x], lr=0.01)
+for _ in range(P.scale(tiny=80, full=400)):
+    painted = x.clamp(0, 1)
+    loss = 4 * lpips.distance(lpips.features(painted), seen).sum()
+    loss = loss - (painted - start).abs().mean()
+    adam.zero_grad()
+    loss.backward()
+    adam.step()
+hacked = x.detach().clamp(0, 1)
+show.show_png(show_video.filmstrip(
+    {"frame": torch.cat([start, hacked])}, ["truth", "hacked"], width=2.8),
+    "A frame of the film, and the same frame after gradient ascent: a "
+    "carpet of glaring coloured noise lies over everything.", 12_000)
+
+# %%
+for name in ("hacked", "slow", "noise"):
+    frames = hacked if name == "hacked" else spoiled[name][[shown]]
+    found = frame_errors(frames[None], start, lpips, ("lpips", "l1"))
+    print(f"{name:7}", *(f"{k} {v.item():.3f}  " for k, v in found.items()))
+
+# %% [markdown]
+# Under LPIPS alone this carpet of noise beats an honest guess that comes two
+# frames late, and a frame with a fraction of such noise drawn at random. Nobody would
+# call it the better prediction. A perceptual metric is a network, and networks
+# have blind directions. L1 sees the fraud at once. And a world model cannot paint
+# any pixel that it likes: it has to say it in the codes of a frozen tokenizer. That
+# protects us more than any formula, and is a good reason for not training
+# the decoder along.
+
+# %% [markdown]
+# ### Reachable? The floor
+#
+# The second property of a reward was that the truth earns the full score. Here it
+# does not. The codes of the true frame are painted with the tokenizer's own
+# error. And are they at least the *best* codes? Replace a single one at random,
+# and see how often the reward goes up.
+
+# %% tags=["nbval-check-output"]
+from random import Random
+
+from rlvr_lite.experiments_video import video_tokens
+from rlvr_lite.tasks.robot_video import RobotVideoTask
+
+film_task = RobotVideoTask(video_tokens(), horizon=1)
+some = video_tokens().clips(film, [(n, 0, 4, 1) for n in range(6)])
+rng, better, full = Random(0), 0, []
+for clip in some:
+    gold, tries = film_task.answer(clip), []
+    for _ in range(60):
+        tries.append(list(gold))
+        tries[-1][rng.randrange(4)] = rng.randrange(1000)
+    r = [row["reward"] for row in film_task.rewards([gold, *tries],
+                                                    [clip] * 61)]
+    full.append(r[0])
+    better += sum(other > r[0] for other in r[1:])
+print(f"reward of the true codes: {np.mean(full):.3f}, not 0")
+print(f"single random changes that earn more: {better} of {60 * 6}")
+
+# %% [markdown]
+# A few of them do. The encoder was trained to be good on average, and for this
+# frame another word says it better. Maximum likelihood would call
+# that word wrong; the reward prefers it. The two objectives differ even on the
+# true frame.
+
+# %% [markdown]
+# ### Standing still
+#
+# Where nothing moves, the best prediction is the frame before. So let a lazy
+# model repeat the codes of the current frame, and compare its reward with that of
+# the true codes: in the middle of an expert's episode, and near its end, when
+# the arm has come to rest.
+
+# %% tags=["nbval-check-output"]
+experts = [n for n in range(len(film)) if film.kind[n] == 0]
+print("expert clips  still  true codes  still pays at least as much")
+for when, start_at in (("in the middle", 10), ("near the end", 21)):
+    some = video_tokens().clips(film, [(n, 0, start_at, 1) for n in experts])
+    still, gold = (np.array([row["reward"] for row in film_task.rewards(
+        answers, some)]) for answers in (
+            [clip.frame_ids[0].tolist() for clip in some],
+            [film_task.answer(clip) for clip in some]))
+    print(f"{when:13} {still.mean():6.3f} {gold.mean():8.3f} "
+          f"{(still >= gold).sum():10} of {len(some)}")
+
+# %% [markdown]
+# While the arm moves, laziness costs a lot. At rest it costs nothing, or even
+# pays: copying is a policy that the reward does not always punish. If a data
+# set rests often, or the gap between two frames is small, this *is* the optimum, and
+# rollouts freeze. Three remedies, from good to less good: a gap at which things
+# move (ours is two recorded frames); questions in which something happens; and a
+# **repetition penalty** (section 6.3 of the paper), which takes from the reward a
+# little for every frame whose codes repeat the frame before:
+
+# %% tags=["nbval-check-output"]
+for fine in (0.0, 0.05):
+    film_task.repetition_penalty = fine
+    total = [sum(row["reward"] for row in film_task.rewards(answers, some))
+             for answers in ([clip.frame_ids[0].tolist() for clip in some],
+                             [film_task.answer(clip) for clip in some])]
+    print(f"penalty {fine:.2f}: standing still {total[0] / len(some):.3f}, "
+          f"true codes {total[1] / len(some):.3f}")
+
+# %% [markdown]
+# Mind the price. The true codes repeat, too, where the arm really rests, and they
+# now pay for it: the penalty buys motion with truth. And a reward that judges only
+# the *last* frame of a rollout has the opposite hole: whatever happens on the way
+# is free, and nobody looks. Chapter 9 measures what the penalty does to a model.
+
+# %% [markdown]
 # ## What likelihood cannot say
 #
 # So far rewards look like a source of trouble. Here is what only they can do.
@@ -507,7 +727,7 @@ for name, text in tried.items():
 # Consider models that write the unknowable item with probability $w$, and
 # guess it uniformly. The likelihood of the recorded answer is
 #
-# $$ p(o \mid q) = w \cdot \tfrac{1}{60}, \tag{5.5} $$
+# $$ p(o \mid q) = w \cdot \tfrac{1}{60}, \tag{5.7} $$
 #
 # because every recorded answer *has* a second item. It is largest at $w = 1$:
 # maximum likelihood always writes. What would the metric like?
@@ -725,6 +945,39 @@ rlvr_lite.checks.ch05.smallest_probability(smallest_probability)
 # :::
 
 # %% [markdown]
+# :::{exercise} A reward for a film
+# :label: ex-05-film-reward
+#
+# *Goal: put equation 5.5 and the repetition penalty together · Difficulty: 2/5 · Minutes: 10*
+#
+# Write `film_reward(l1, lpips, codes, penalty)`. `l1` and `lpips` hold one error
+# for each of the H predicted frames. `codes` holds the codes of H + 1 frames,
+# a list each; the first one is the current frame. Return the reward (5.5), less
+# `penalty` times the share of predicted frames that have the same codes as the
+# frame before.
+# :::
+
+# %% tags=["exercise"]
+def film_reward(l1, lpips, codes, penalty):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch05.film_reward(film_reward)
+
+# %% [markdown]
+# :::{solution} ex-05-film-reward
+# :class: dropdown
+#
+# ```python
+# def film_reward(l1, lpips, codes, penalty):
+#     repeated = [a == b for a, b in zip(codes, codes[1:])]
+#     error = sum(l1) + sum(lpips)
+#     return -(error + penalty * sum(repeated)) / len(l1)
+# ```
+# :::
+
+# %% [markdown]
 # ## What to inspect
 #
 # | signal | healthy | if not |
@@ -734,6 +987,8 @@ rlvr_lite.checks.ch05.smallest_probability(smallest_probability)
 # | reward of the true answer with one flaw | lower, for every flaw you can think of | a hole: the policy will find it |
 # | readable answers | nearly all, and not falling | the extractor is too severe, or the model has learned to break it |
 # | parts of the reward | each logged on its own | a rising sum can hide a falling part |
+# | reward of copying, by situation | below the true codes while something moves | the frame gap is too small: rollouts will freeze |
+# | the object of the task, taken away | costs more than a small shift | the metric looks at area, not at things |
 # | spread within a group | some groups with different rewards | all equal: nothing to learn from this question |
 #
 # ## Pitfalls
@@ -744,6 +999,9 @@ rlvr_lite.checks.ch05.smallest_probability(smallest_probability)
 #   else is there" are two statements.
 # - Testing a reward on good answers. Test it on bad ones, and on good ones with
 #   one flaw.
+# - One metric for pictures. Each has a blind spot; let an optimiser show it to you.
+# - Comparing a painted frame with the tokenizer's version of the truth. The floor
+#   disappears from the number, but not from the film.
 # - Reporting the reward as the result. The weights of partial credit are a
 #   choice; report what a user wants to know.
 #
@@ -751,6 +1009,9 @@ rlvr_lite.checks.ch05.smallest_probability(smallest_probability)
 #
 # - RLVR-World {cite}`wu2025rlvr`, section 4.3 (equation 3: the metric as
 #   reward), section 5.1 (equation 4: the task-specific reward), section 5.2
-#   (equations 5 and 6: F1), appendix A.1 and A.2.
+#   (equations 5 and 6: F1), section 6.1 (equations 9 and 10: the reward of a
+#   film), section 6.3 (repetition penalty, metrics against each other), appendix
+#   A.1 and A.2.
 # - ByteSized32 state prediction {cite}`wang2024simulators`, from which the
 #   answer format and the comparison come.
+# - LPIPS {cite}`zhang2018lpips`: how a distance is fitted to human eyes.

@@ -1,8 +1,10 @@
-"""Checks of chapter 1: the do-nothing baseline, a transition rule, a leak test."""
+"""Checks of chapter 1: two trivial baselines, a transition rule, a leak test."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+import numpy as np
 
 from rlvr_lite.checks.report import call, one_line
 from rlvr_lite.worlds.text_game import NATURAL, step, transitions
@@ -31,6 +33,11 @@ def leaked(train, test):
         seen.add(t.state.canonical())
         seen.add(t.next_state.canonical())
     return sum(t.state.canonical() in seen for t in test)
+''',
+    "copy_error": '''\
+def copy_error(frames, gap):
+    pixels = frames.astype(float) / 255  # uint8 would wrap around below 0
+    return float(abs(pixels[gap:] - pixels[:-gap]).mean())
 ''',
 }
 
@@ -103,6 +110,36 @@ WRONG = {
         "    seen = {t.state.canonical() for t in test}\n"
         "    return sum(t.state.canonical() in seen for t in train)\n",
     ],
+    "copy_error": [
+        # uint8 wraps around: 10 - 12 is 254
+        "def copy_error(frames, gap):\n"
+        "    return abs(frames[gap:] - frames[:-gap]).mean() / 255\n",
+        # still in grey values
+        "def copy_error(frames, gap):\n"
+        "    pixels = frames.astype(float)\n"
+        "    return abs(pixels[gap:] - pixels[:-gap]).mean()\n",
+        # always the next frame
+        "def copy_error(frames, gap):\n"
+        "    pixels = frames.astype(float) / 255\n"
+        "    return abs(pixels[1:] - pixels[:-1]).mean()\n",
+        # the first frame in place of all others
+        "def copy_error(frames, gap):\n"
+        "    pixels = frames.astype(float) / 255\n"
+        "    return abs(pixels[gap:] - pixels[0]).mean()\n",
+        # the mean square: L2, not L1
+        "def copy_error(frames, gap):\n"
+        "    pixels = frames.astype(float) / 255\n"
+        "    return ((pixels[gap:] - pixels[:-gap]) ** 2).mean()\n",
+        # errors of both signs cancel
+        "def copy_error(frames, gap):\n"
+        "    pixels = frames.astype(float) / 255\n"
+        "    return abs((pixels[gap:] - pixels[:-gap]).mean())\n",
+        # the film is taken as a ring: its end is compared with its beginning
+        "def copy_error(frames, gap):\n"
+        "    import numpy as np\n"
+        "    pixels = frames.astype(float) / 255\n"
+        "    return abs(np.roll(pixels, gap, 0) - pixels).mean()\n",
+    ],
 }
 
 
@@ -150,4 +187,24 @@ def leaked(answer: Callable) -> str | None:
         if isinstance(value, bool) or value != truth:
             return (f"{truth} of {len(rows)} test transitions start in a state of the training "
                     f"data, yours counts {value!r}")
+    return None
+
+
+@one_line("copy_error is the L1 distance of frames that lie gap apart")
+def copy_error(answer: Callable) -> str | None:
+    """A rising and a falling grey, and noise: three gaps each."""
+    rng = np.random.default_rng(0)
+    grey = np.ones((7, 4, 4, 3), np.uint8)
+    ramp = np.arange(10, 80, 10, dtype=np.uint8)[:, None, None, None]
+    films = {"a film that gets brighter": grey * ramp, "one that gets darker": grey * ramp[::-1],
+             "a film of noise": rng.integers(0, 256, (7, 4, 4, 3)).astype(np.uint8)}
+    for what, frames in films.items():
+        for gap in (1, 2, 5):
+            found = [frames[t].astype(float) - frames[t + gap].astype(float)
+                     for t in range(len(frames) - gap)]
+            truth = float(np.abs(found).mean()) / 255
+            value = call(answer, frames.copy(), gap)
+            if isinstance(value, bool) or abs(value - truth) > 1e-6:
+                return (f"{what}, gap {gap}: the mean L1 distance is {truth:.4f}, yours gives "
+                        f"{value!r}")
     return None

@@ -1,4 +1,4 @@
-"""Checks of chapter 2: one BPE merge, reading an answer, one vocabulary for all modalities."""
+"""Checks of chapter 2: a BPE merge, reading an answer, one vocabulary, FSQ codes, action bins."""
 
 from __future__ import annotations
 
@@ -41,6 +41,19 @@ def offsets(sizes):
         first[name] = start
         start += size
     return first, start
+''',
+    "fsq_code": '''\
+def fsq_code(rounded, levels):
+    code, weight = 0, 1
+    for value, size in zip(rounded, levels):
+        code += (value + size // 2) * weight
+        weight *= size
+    return code
+''',
+    "action_bin": '''\
+def action_bin(value, low, high, bins=256):
+    share = (value - low) / (high - low)
+    return max(0, min(bins - 1, int(share * bins // 1)))
 ''',
 }
 
@@ -142,6 +155,59 @@ WRONG = {
         "        first[name] = start; start += size\n"
         "    return first, start - 1\n",
     ],
+    "fsq_code": [
+        # forgets that the numbers start below zero
+        "def fsq_code(rounded, levels):\n"
+        "    code, weight = 0, 1\n"
+        "    for value, size in zip(rounded, levels):\n"
+        "        code += value * weight; weight *= size\n"
+        "    return code\n",
+        # the last digit counts ones
+        "def fsq_code(rounded, levels):\n"
+        "    code = 0\n"
+        "    for value, size in zip(rounded, levels):\n"
+        "        code = code * size + value + size // 2\n"
+        "    return code\n",
+        # the weights of the next place: 8, 40, 200, 1000
+        "def fsq_code(rounded, levels):\n"
+        "    code, weight = 0, 1\n"
+        "    for value, size in zip(rounded, levels):\n"
+        "        weight *= size; code += (value + size // 2) * weight\n"
+        "    return code\n",
+        # one base for all digits
+        "def fsq_code(rounded, levels):\n"
+        "    return sum((v + n // 2) * max(levels) ** i\n"
+        "               for i, (v, n) in enumerate(zip(rounded, levels)))\n",
+        # an even number of levels is centred like an odd one
+        "def fsq_code(rounded, levels):\n"
+        "    code, weight = 0, 1\n"
+        "    for value, size in zip(rounded, levels):\n"
+        "        code += (value + (size - 1) // 2) * weight; weight *= size\n"
+        "    return code\n",
+    ],
+    "action_bin": [
+        # the upper end gets a bin of its own
+        "def action_bin(value, low, high, bins=256):\n"
+        "    return int((value - low) / (high - low) * bins)\n",
+        # rounds: the bins at both ends are half as wide
+        "def action_bin(value, low, high, bins=256):\n"
+        "    share = (value - low) / (high - low)\n"
+        "    return max(0, min(bins - 1, round(share * (bins - 1))))\n",
+        # one bin too few
+        "def action_bin(value, low, high, bins=256):\n"
+        "    share = (value - low) / (high - low)\n"
+        "    return max(0, min(bins - 1, int(share * (bins - 1))))\n",
+        # wraps around at the ends
+        "def action_bin(value, low, high, bins=256):\n"
+        "    return int((value - low) / (high - low) * bins) % bins\n",
+        # always 256 bins
+        "def action_bin(value, low, high, bins=256):\n"
+        "    share = (value - low) / (high - low)\n"
+        "    return max(0, min(255, int(share * 256)))\n",
+        # the range starts at zero
+        "def action_bin(value, low, high, bins=256):\n"
+        "    return max(0, min(bins - 1, int(value / high * bins)))\n",
+    ],
 }
 
 
@@ -191,4 +257,39 @@ def offsets(answer: Callable) -> str | None:
         value = call(answer, dict(sizes))
         if tuple(value) != truth:
             return f"{sizes} should give {truth}, yours gives {value!r}"
+    return None
+
+
+@one_line("fsq_code reads digits in mixed radix, as the package does")
+def fsq_code(answer: Callable) -> str | None:
+    """Every code of three sets of levels, against the quantizer of the package."""
+    import torch
+
+    from rlvr_lite.tokenizers.fsq import FSQ
+
+    for levels in ((8, 5, 5, 5), (3, 4), (7, 5, 6)):
+        quantizer = FSQ(levels)
+        values = quantizer.values(torch.arange(quantizer.codes))
+        rounded = (values * (quantizer.size // 2)).round().long().tolist()
+        for truth in range(0, quantizer.codes, max(1, quantizer.codes // 60)):
+            value = call(answer, list(rounded[truth]), levels)
+            if isinstance(value, bool) or value != truth:
+                return (f"{rounded[truth]} with the levels {levels} is code {truth}, yours gives "
+                        f"{value!r}")
+    return None
+
+
+@one_line("action_bin has equal bins and swallows what lies outside")
+def action_bin(answer: Callable) -> str | None:
+    """The middle of every bin, both ends, and values outside."""
+    for low, high, bins in ((-1.0, 1.0, 256), (0.5, 2.5, 4), (-3.0, 22.0, 10)):
+        wide = (high - low) / bins
+        cases = [(low + (i + part) * wide, i) for i in range(bins) for part in (0.1, 0.5, 0.9)]
+        cases += [(low, 0), (high, bins - 1), (low - 0.3 * wide, 0), (low - 7, 0),
+                  (high + 7, bins - 1)]
+        for number, truth in cases:
+            value = call(answer, number, low, high, bins)
+            if isinstance(value, bool) or value != truth:
+                return (f"{number:.3f} of {low:g} to {high:g} in {bins} bins lies in bin {truth}, "
+                        f"yours gives {value!r}")
     return None

@@ -1,4 +1,4 @@
-"""Checks of chapter 5: partial credit, a strict judge, when a reward pays for guesses, F1."""
+"""Checks of chapter 5: partial credit, a strict judge, when guesses pay, F1, a film's reward."""
 
 from __future__ import annotations
 
@@ -46,6 +46,12 @@ def smallest_probability(known):
     silent = 2 * known / (2 * known + 1)
     # writing gives (known + p) / (known + 1)
     return silent * (known + 1) - known
+''',
+    "film_reward": '''\
+def film_reward(l1, lpips, codes, penalty):
+    repeated = [a == b for a, b in zip(codes, codes[1:])]
+    error = sum(l1) + sum(lpips)
+    return -(error + penalty * sum(repeated)) / len(l1)
 ''',
 }
 
@@ -168,6 +174,43 @@ WRONG = {
         "def smallest_probability(known):\n"
         "    return known / (2 * known) if known else 0.0\n",
     ],
+    "film_reward": [
+        # an error, not a reward
+        "def film_reward(l1, lpips, codes, penalty):\n"
+        "    repeated = [a == b for a, b in zip(codes, codes[1:])]\n"
+        "    return (sum(l1) + sum(lpips) + penalty * sum(repeated)) / len(l1)\n",
+        # the sum over frames instead of the mean
+        "def film_reward(l1, lpips, codes, penalty):\n"
+        "    repeated = [a == b for a, b in zip(codes, codes[1:])]\n"
+        "    return -(sum(l1) + sum(lpips)) - penalty * sum(repeated) / len(l1)\n",
+        # repetition is paid for, not fined
+        "def film_reward(l1, lpips, codes, penalty):\n"
+        "    repeated = [a == b for a, b in zip(codes, codes[1:])]\n"
+        "    return -(sum(l1) + sum(lpips) - penalty * sum(repeated)) / len(l1)\n",
+        # looks at the last two frames only
+        "def film_reward(l1, lpips, codes, penalty):\n"
+        "    return -(sum(l1) + sum(lpips)) / len(l1) - penalty * (codes[-1] == codes[-2])\n",
+        # forgets to compare the first prediction with the current frame
+        "def film_reward(l1, lpips, codes, penalty):\n"
+        "    repeated = [a == b for a, b in zip(codes[1:], codes[2:])]\n"
+        "    return -(sum(l1) + sum(lpips) + penalty * sum(repeated)) / len(l1)\n",
+        # divides by the number of frames with the current one
+        "def film_reward(l1, lpips, codes, penalty):\n"
+        "    repeated = [a == b for a, b in zip(codes, codes[1:])]\n"
+        "    return -(sum(l1) + sum(lpips)) / len(l1) - penalty * sum(repeated) / len(codes)\n",
+        # a frame repeats when it shares any code
+        "def film_reward(l1, lpips, codes, penalty):\n"
+        "    repeated = [any(x == y for x, y in zip(a, b)) for a, b in zip(codes, codes[1:])]\n"
+        "    return -(sum(l1) + sum(lpips) + penalty * sum(repeated)) / len(l1)\n",
+        # any earlier frame counts as repeated
+        "def film_reward(l1, lpips, codes, penalty):\n"
+        "    repeated = [c in codes[:i] for i, c in enumerate(codes) if i]\n"
+        "    return -(sum(l1) + sum(lpips) + penalty * sum(repeated)) / len(l1)\n",
+        # judges the last frame only
+        "def film_reward(l1, lpips, codes, penalty):\n"
+        "    repeated = [a == b for a, b in zip(codes, codes[1:])]\n"
+        "    return -l1[-1] - lpips[-1] - penalty * sum(repeated) / len(l1)\n",
+    ],
 }
 
 
@@ -258,4 +301,22 @@ def smallest_probability(answer: Callable) -> str | None:
         if isinstance(p, bool) or abs(write - silent) > 1e-9:
             return (f"with {known} known items and p = {p:.3f} writing earns {write:.3f} and "
                     f"silence {silent:.3f}; at the threshold both are equal")
+    return None
+
+
+@one_line("film_reward is equation 5.5 less the repetition penalty")
+def film_reward(answer: Callable) -> str | None:
+    """Moving, resting and returning films, one frame and several, with and without a penalty."""
+    rng = random.Random(2)
+    a, b, c, d = [1, 2, 3, 4], [1, 2, 3, 9], [5, 6, 7, 8], [0, 0, 9, 1]
+    for codes in ([a, b], [a, a], [a, b, c, d], [a, a, b, b], [a, b, b, c], [a, c, a, c], [d] * 5):
+        frames = len(codes) - 1
+        l1, lpips = ([rng.random() for _ in range(frames)] for _ in range(2))
+        share = sum(x == y for x, y in zip(codes, codes[1:])) / frames
+        for penalty in (0.0, 0.5):
+            truth = -sum(x + y for x, y in zip(l1, lpips)) / frames - penalty * share
+            value = call(answer, list(l1), list(lpips), [list(z) for z in codes], penalty)
+            if not _close(value, truth):
+                return (f"{frames} predicted frame(s), {share:.0%} of them repeated, penalty "
+                        f"{penalty}: expected {truth:.3f}, got {value!r}")
     return None

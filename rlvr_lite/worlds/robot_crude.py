@@ -68,6 +68,6 @@ class CrudeSimulator:
         if self.library is None:
             raise ValueError("give a library of recorded episodes to see something")
         now = np.concatenate([self.hand, self.object], 1)                        # (N, 6)
-        nearest = ((now[:, None] - self.places) ** 2).sum(-1).argmin(1)
+        nearest = ((self.places ** 2).sum(1) - 2 * now @ self.places.T).argmin(1)
         length = self.library.frames.shape[1]
         return np.stack([self.library.frames[i // length, i % length] for i in nearest])
