@@ -1,0 +1,389 @@
+# %% [markdown]
+# # RLVR on robot video
+#
+# {{badge}}
+#
+# *Runs in {{minutes}} on one CPU core.*
+#
+# **You will** post-train a video world model on the pixels that it paints,
+# compare like with like, and read the recorded experiments: one frame ahead,
+# seven frames ahead, with every control.
+#
+# **You need** [chapter 4](04_mle_robot_video.ipynb) (the base model),
+# [chapter 5](05_verifiable_rewards.ipynb) (the reward) and
+# [chapter 6](06_grpo_and_lora.ipynb) (GRPO).
+
+# %% tags=["setup"]
+{{setup}}
+
+# %% [markdown]
+# ## Why not simply backpropagate?
+#
+# The metric is differentiable: LPIPS has a gradient with respect to pixels, and
+# the decoder has one with respect to its codes. But between model and decoder
+# stands a *choice of tokens*, and a choice has no gradient. The pipeline is not
+# end-to-end. Reinforcement learning needs no gradient through it: it samples
+# tokens, lets the frozen decoder paint them, and rewards what looks right
+# {cite}`wu2025rlvr`:
+#
+# $$ R_i = -\frac{1}{H} \sum_{t=1}^{H}
+#    \left[ L_1(\hat s_t^i, s_t) + \mathrm{LPIPS}(\hat s_t^i, s_t) \right].
+#    \tag{9.1} $$
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite import show, show_video
+from rlvr_lite.checkpoints import load_video_model
+from rlvr_lite.experiments_video import STUDIES, video_tokens
+from rlvr_lite.tasks.robot_video import clips
+from rlvr_lite.worlds.robot_video import episodes
+
+model, task = load_video_model("video_base", horizon=1)
+study = STUDIES["video_single"]
+prompts, test = (clips(episodes("drawer_open", split), video_tokens(),
+                       per_episode=2, horizon=1)
+                 for split in ("train", "test"))
+print(f"{len(prompts)} questions, {len(test)} test clips of drawer_open, "
+      f"one frame ahead, {task.tokens} tokens")
+
+# %% [markdown]
+# ## What RL has to work with
+#
+# Sixteen dreams of the same next frame, rewarded. Within a group the frames
+# differ by their tokens only, so the spread of the rewards is what GRPO
+# can learn from. The best of sixteen shows how far choosing alone would carry.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.evaluation import answers, mean, scores
+from rlvr_lite.tasks.base import rewards
+
+some = prompts[::40]
+groups = answers(model, task, some, 1.0, group=16)
+spread, average, best = [], [], []
+for clip, group in zip(some, groups):
+    errors = [-p["reward"] for p in rewards(task, group, [clip] * 16)]
+    spread.append(max(errors) - min(errors))
+    average.append(mean(errors))
+    best.append(min(errors))
+print(f"L1 + LPIPS: mean {mean(average):.3f}, best of 16 {mean(best):.3f}, "
+      f"spread within a group {mean(spread):.3f}")
+print(f"groups without any spread: {sum(s < 1e-4 for s in spread)} "
+      f"of {len(some)}")
+
+# %% [markdown]
+# Unlike an exact match, this reward is hardly ever the same for a whole group:
+# almost every group is live.
+
+# %% [markdown]
+# ## Post-training, live
+#
+# The same function as in chapters 6 and 7, with another task. Questions are
+# training clips; the true next frame is known; the tokenizer stays frozen. A
+# minute of training is short. It is enough to see the reward rise.
+
+# %% tags=["nbval-check-output"]
+def lpips_of(model):
+    """LPIPS x 100 on the test clips, sampled and greedy."""
+    return {name: 100 * mean(scores(model, task, test, t)["lpips"])
+            for name, t in (("sampled", 1.0), ("greedy", 0.0))}
+
+
+before = lpips_of(model)
+print("  ".join(f"{k} {v:.2f}" for k, v in before.items()))
+
+# %%
+import copy
+from dataclasses import replace
+
+from rlvr_lite.grpo import train_grpo
+
+learner = copy.deepcopy(model)
+config = replace(study.rl, steps=P.scale(tiny=40, full=800))
+history = train_grpo(learner, task, prompts, config, log=None)
+for row in history[::8]:
+    print(f"step {row['step']:3}  reward {row['reward']:.4f}  "
+          f"LPIPS {100 * row['lpips']:.2f}  entropy {row['entropy']:.2f}")
+
+# %%
+def smooth(rows, key, width=8):
+    """Running mean of a column of the log."""
+    values = [row[key] for row in rows]
+    return [mean(values[max(0, i - width):i + 1])
+            for i in range(len(values))]
+
+
+steps = [row["step"] for row in history]
+show.show_png(
+    show.curves({"100 x LPIPS of the samples":
+                 (steps, [100 * v for v in smooth(history, "lpips")]),
+                 "entropy, nats": (steps, smooth(history, "entropy"))},
+                "GRPO step", "see legend", zero=True),
+    "Over forty GRPO steps the LPIPS of the sampled frames falls, and the "
+    "entropy of the policy with it.")
+
+# %%
+after = lpips_of(learner)
+for name in before:
+    print(f"{name:8} {before[name]:.2f} -> {after[name]:.2f}   "
+          f"({100 * (after[name] / before[name] - 1):+.1f} %)")
+
+# %% [markdown]
+# ## Sharpening is not learning
+#
+# Read both lines. When entropy falls, samples come closer to the greedy
+# answer, and the *sampled* number improves even if the model has learned
+# nothing new. A lower temperature would do the same for free. So a claim about
+# RLVR needs two comparisons: sampled against sampled, and each model under the
+# decoding that suits it best, chosen on validation clips. In short runs it
+# is often the first one only that improves.
+
+# %% [markdown]
+# ## Recorded: one frame ahead
+#
+# Everything below was recorded with several seeds, on test episodes: other
+# random seeds for where things start, other actions. A block of the test split
+# never starts where one of training did; a drawer may stand nearly where
+# another one stood, because drawers are moved along one line only.
+
+# %%
+from rlvr_lite.experiments import find, load_result
+
+
+def results_table(result, metric="lpips", factor=100, caption=""):
+    """Methods down, decodings across."""
+    rows = []
+    for method in dict.fromkeys(r["method"] for r in result["rows"]):
+        cells = [show.method_name(method)]
+        for decoding in ("sampled", "best", "greedy"):
+            try:
+                r = find(result, method, decoding, "all", metric)
+            except KeyError:
+                cells.append("-")
+                continue
+            low, high = factor * r["low"], factor * r["high"]
+            cells.append(f"{factor * r['mean']:.2f} [{low:.2f}, {high:.2f}]")
+        rows.append(cells)
+    show.table(["method", "sampled", "best decoding", "greedy"], rows, caption)
+
+
+single = load_result("video_single")
+results_table(single, caption="One frame ahead: LPIPS x 100, lower is better")
+
+# %% tags=["nbval-check-output"]
+def against(result, other, metric="lpips"):
+    """RLVR minus another method, like with like, in percent of the other."""
+    rows = []
+    for d in result["differences"]:
+        if (d["a"], d["b"], d["subset"], d["metric"]) == (
+                "rlvr", other, "all", metric):
+            base = find(result, other, d["decoding"], "all", metric)["mean"]
+            low, mid, high = (f"{100 * d[k] / base:+.1f} %"
+                              for k in ("low", "mean", "high"))
+            rows.append([d["decoding"], mid, f"[{low}, {high}]",
+                         "RLVR ahead" if d["high"] < 0 else
+                         "RLVR behind" if d["low"] > 0 else "not decided"])
+    show.table(["decoding", "change", "95 %", "reading"], rows,
+               f"RLVR against {show.method_name(other)}: {metric}")
+
+
+against(single, "mle")
+against(single, "mle_continued")
+
+# %% [markdown]
+# ## Recorded: seven frames ahead
+#
+# One row above needs a word. *MLE, continued* equals *MLE*: more of the same
+# training brought no better likelihood on validation clips, so the weights
+# that were kept are those of the base. Copying the current frame, a sharp
+# picture of the wrong moment, is hard to beat one frame ahead.
+#
+# Now the model's own frames are its past, and the reward asks about the whole
+# rollout. Each token is credited with the frames from its own one on, the
+# *process supervision* of GRPO {cite}`shao2024deepseekmath`: a token cannot
+# help a frame that was painted before it.
+
+# %%
+multi = load_result("video_multi")
+results_table(multi, caption="Seven frames ahead: LPIPS x 100, mean over "
+              "frames, lower is better")
+
+# %% tags=["nbval-check-output"]
+against(multi, "mle")
+against(multi, "mle_continued")
+
+# %% [markdown]
+# Where in the rollout does the difference lie? If RL had only learned to paint
+# a single frame better, the two curves would be parallel.
+
+# %%
+frames = range(1, 8)
+lines = {}
+for method in ("mle", "rlvr"):
+    rows = [find(multi, method, "sampled", "all", f"lpips_{t}")
+            for t in frames]
+    lines[show.method_name(method)] = (frames, *(
+        [100 * r[k] for r in rows] for k in ("mean", "low", "high")))
+show.show_png(
+    show.curves(lines, "frame", "LPIPS x 100, sampled", zero=True),
+    "LPIPS of frames one to seven for the base and for RLVR, both sampled, "
+    "with 95 percent bands; both rise with the frame.")
+
+# %% [markdown]
+# ## Look at it
+#
+# Numbers do not show whether a drawer is open. The clip below is the test clip
+# on which, of those shown, base and RLVR differ most.
+
+# %%
+from rlvr_lite.experiments_video import data
+
+base, task7 = load_video_model("video_base")
+tuned, _ = load_video_model("video_multi_rlvr")
+shown = data("test", 1, 7)[::P.scale(tiny=6, full=1)]
+dreams = {name: [a[0] for a in answers(m, task7, shown, 1.0, seed=1)]
+          for name, m in (("MLE", base), ("RLVR", tuned))}
+lpips = {name: [m["lpips"] for m in task7.measure(found, shown)]
+         for name, found in dreams.items()}
+gaps = [a - b for a, b in zip(lpips["MLE"], lpips["RLVR"])]
+i = max(range(len(shown)), key=lambda i: gaps[i])
+clip, truth = shown[i], shown[i].frames(1, 7)
+rows = {"truth": truth}
+for name, found in dreams.items():
+    rows[name] = show_video.as_uint8(task7.decode(found[i], clip))
+    rows[f"{name}\ndifference"] = show_video.difference(rows[name], truth)
+show.show_png(show_video.filmstrip(rows, [f"{t}" for t in range(1, 8)]),
+              "Filmstrips of seven frames: the truth, the dream of the base "
+              "and of the RLVR model, each with its difference to the truth.")
+print(f"RLVR closer to the truth in {sum(g > 0 for g in gaps)} "
+      f"of {len(gaps)} clips")
+
+# %% [markdown]
+# That was the best case, chosen to make the difference visible. Here is the
+# median one, as a clip.
+
+# %%
+order = sorted(range(len(shown)), key=lambda i: gaps[i])
+clip = shown[order[len(order) // 2]]
+i = order[len(order) // 2]
+show_video.clip(
+    {name: show_video.as_uint8(frames) // 36 * 36  # few colours, a small file
+     for name, frames in [("truth", clip.frames(1, 7)), *(
+         (name, task7.decode(found[i], clip))
+         for name, found in dreams.items())]},
+    "Three looping clips side by side: the truth, a dream of the MLE base and "
+    "a dream of the RLVR model, for the clip with the median difference.",
+    scale=1)
+
+# %% [markdown]
+# ## Repetition
+#
+# The paper's most striking number is the repetition rate: nearly half of the
+# base's rollouts repeat their last frame, and a tenth after RLVR (table 3). Two
+# further remedies stand beside it there: to reject repeating samples, and to
+# punish repetition in the reward.
+
+# %% tags=["nbval-check-output"]
+results_table(multi, "repetition", caption="Rollouts whose last two frames "
+              "have the same tokens, in %")
+
+# %% [markdown]
+# ## What it cost
+#
+# "A few hundred steps instead of hundreds of thousands" compares coins of
+# different value. One GRPO step of the recorded runs paints and judges more
+# frames than an MLE step reads clips. The table shows steps, samples and time.
+
+# %% tags=["nbval-check-output"]
+rows = [[show.method_name(c["method"]), f"{c['steps']:,.0f}",
+         f"{c['samples']:,.0f}", f"{c['cpu_seconds']:.0f}"]
+        for c in multi["cost"] if c.get("steps")]
+show.table(["method", "steps", "samples", "CPU s"], rows,
+           "Seven frames ahead: training after the base "
+           "(the base itself in the row MLE)")
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{exercise} Reward to go
+# :label: ex-09-togo
+#
+# *Goal: credit a token with what it can influence · Difficulty: 2/5 · Minutes: 10*
+#
+# Write `reward_to_go(frames)`: `frames` holds the rewards of the predicted
+# frames of one rollout, first frame first. Return a list of the same length:
+# for each frame the *mean* of the rewards from that frame on.
+# :::
+
+# %% tags=["exercise"]
+def reward_to_go(frames):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch09.reward_to_go(reward_to_go)
+
+# %% [markdown]
+# :::{solution} ex-09-togo
+# :class: dropdown
+#
+# ```python
+# def reward_to_go(frames):
+#     n = len(frames)
+#     return [sum(frames[t:]) / (n - t) for t in range(n)]
+# ```
+# :::
+
+# %% [markdown]
+# :::{exercise} Like with like
+# :label: ex-09-like
+#
+# *Goal: refuse an unfair comparison · Difficulty: 2/5 · Minutes: 10*
+#
+# Write `claims(base, tuned)`: both are dicts from decoding to LPIPS, with the
+# keys "sampled" and "best". Return "learning" if the tuned model is lower
+# under both decodings, "sharpening" if only its samples are lower, and
+# "no gain" otherwise.
+# :::
+
+# %% tags=["exercise"]
+def claims(base, tuned):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch09.claims(claims)
+
+# %% [markdown]
+# :::{solution} ex-09-like
+# :class: dropdown
+#
+# ```python
+# def claims(base, tuned):
+#     better = {d: tuned[d] < base[d] for d in ("sampled", "best")}
+#     if better["sampled"] and better["best"]:
+#         return "learning"
+#     return "sharpening" if better["sampled"] else "no gain"
+# ```
+# :::
+
+# %% [markdown]
+# ## What to inspect
+#
+# | signal | healthy | if not |
+# |---|---|---|
+# | reward of the samples | rises slowly for hundreds of steps | flat: learning rate, group size, spread |
+# | entropy | falls, but not to zero | collapse: less rate, a KL term, more prompts |
+# | greedy metric on validation | follows after the sampled one | only sharpening so far |
+# | motion | stays near one | the policy plays safe by standing still |
+#
+# ## Pitfalls
+#
+# - A reward on some frames only, always the same ones: the others decay.
+# - Decoded frames outside of [0, 1]: clip them before they are judged.
+# - Training tokenizer and policy together: the reward moves under your feet.
+# - One clip shown as proof. Show how it was chosen.
+#
+# ## Further reading
+#
+# - RLVR-World {cite}`wu2025rlvr`, section 5.3, table 3, figure 3; section 6.3
+#   (repetition penalty).
+# - GRPO with process supervision {cite}`shao2024deepseekmath`, section 4.1.
