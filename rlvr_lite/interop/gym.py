@@ -21,7 +21,7 @@ from rlvr_lite.tasks.robot_video import SKIP, VideoTokens
 from rlvr_lite.tasks.text_game import TextGameTask, state_line
 from rlvr_lite.worlds.robot_video import ACTION_DIM, SIZE
 from rlvr_lite.worlds.text_game import Transition, actions
-from rlvr_lite.worlds.text_state import State
+from rlvr_lite.worlds import text_state
 
 try:
     import gymnasium
@@ -135,14 +135,14 @@ class TextGameEnv(Env):
 
     metadata = {"render_modes": ["ansi"], "render_fps": 1}
 
-    def __init__(self, model, task: TextGameTask, starts: list[State], steps: int = 20,
+    def __init__(self, model, task: TextGameTask, starts: list[text_state.State], steps: int = 20,
                  temperature: float = 0.0, render_mode: str | None = None):
         spaces = _spaces()
         if not starts:
             raise ValueError("give at least one state to start from")
         self.model, self.task, self.starts = model, task, starts
         self.steps, self.temperature, self.render_mode = steps, temperature, render_mode
-        self.state: State | None = None
+        self.state: text_state.State | None = None
         self.observation_space = spaces.Text(LONGEST, charset=SIGNS)
         most = max(len(list(actions(state))) for state in starts)
         self.action_space = spaces.Discrete(most)
@@ -174,7 +174,7 @@ class TextGameEnv(Env):
         return (state_line(self.state), float(self.state.score - before), bool(self.state.over),
                 self.count >= self.steps, self._info(command, after is not None))
 
-    def predict(self, command: str) -> State | None:
+    def predict(self, command: str) -> text_state.State | None:
         """The next state that the model writes; None where it cannot be read."""
         asked = Transition(self.state, command, self.state, (self.state,))
         ids = sample(self.model, [self.task.question(asked)], 1, self.task.max_new,
@@ -186,7 +186,7 @@ class TextGameEnv(Env):
         objects, score = found
         largest = max((o["uuid"] for o in objects), default=-1)
         try:
-            state = State.from_json({"family": self.state.family, "objects": objects,
+            state = text_state.State.from_json({"family": self.state.family, "objects": objects,
                                      "score": score,
                                      "max_UUID": max(self.state.max_uuid, largest + 1)})
             readable = set(state_line(state)) <= set(SIGNS)
