@@ -28,7 +28,6 @@ import torch
 
 from rlvr_lite import experiments
 from rlvr_lite.experiments import Comparison, Run
-from rlvr_lite.metrics import paired_difference
 from rlvr_lite.model import load
 from rlvr_lite.paths import data_folder, results_folder
 from rlvr_lite.policy_evaluation import (
@@ -44,6 +43,7 @@ from rlvr_lite.policy_evaluation import (
     rank_correlation,
     recorded,
     succeeds,
+    through_tokenizer,
 )
 from rlvr_lite.tasks.robot_policies import LEVELS, load_policy, load_readout
 from rlvr_lite.tasks.robot_video import VideoTokens
@@ -53,7 +53,12 @@ NAME, TITLE = "policy_evaluation", "Policies inside the world model and in reali
 POLICIES = (*LEVELS, *SCRIPTED)
 SPLIT_OF = {name: "outside" if name in OUTSIDE else "test" for name in (*POLICIES, *OUTSIDE)}
 TEMPERATURES = {"greedy": 0.0, "sampled": 1.0}
-WITHOUT_MODEL = ("real", "crude_simulator")
+WITHOUT_MODEL = ("real", "readout", "floor", "crude_simulator")
+
+
+def video_tokens() -> VideoTokens:
+    """The tokenizers that ship with the package."""
+    return VideoTokens.load(data_folder() / "checkpoints" / "video_tokenizers")
 
 
 @functools.lru_cache(maxsize=8)
@@ -98,19 +103,30 @@ def inside_model(model, tokens: VideoTokens, temperature: float, seed: int,
 
 @functools.lru_cache(maxsize=8)
 def without_model(method: str, starts: int | None = None) -> dict[tuple[str, str], dict]:
-    """The same for "real" and for "crude_simulator"."""
+    """The same without a world model.
+
+    Args:
+        method: "real" (Meta-World's verdict), "readout" (the judge on the real last frame, through
+            the tokenizer: its own errors), "floor" (real, but the policy sees every frame through
+            the tokenizer), or "crude_simulator".
+        starts: the first so many; None: all.
+    """
     found = {}
     for task in TASKS:
-        real = reality(task)
+        real, readout, tokens = reality(task), load_readout(task), video_tokens()
         for row, name in enumerate(real.names):
-            if method == "real":
-                verdict = real.success[row]
-            else:
+            goals = real.goals[:starts]
+            if method == "readout":
+                last = through_tokenizer(tokens, real.final[row], real.first)[:starts]
+                verdict = judge(task, readout, last, goals)
+            elif method == "crude_simulator":
                 library = episodes(task, "train") if name in LEVELS else None
                 ends = crude(policy_for(task, name, starts), task,
                              real.states[row, :starts, 0], library)
-                verdict = succeeds(task, ends, real.goals[:starts])
-            found[task, name] = {"success": verdict[:starts].astype(float).tolist()}
+                verdict = succeeds(task, ends, goals)
+            else:
+                verdict = (real.success if method == "real" else real.blurred)[row, :starts]
+            found[task, name] = {"success": verdict.astype(float).tolist()}
     return found
 
 
@@ -142,8 +158,7 @@ def run_model(method: str, folder: str | Path, seed: int, out: Path,
     path = experiments.run_path(out, method, seed)
     if not path.is_file():
         start = time.process_time()
-        tokens = VideoTokens.load(data_folder() / "checkpoints" / "video_tokenizers")
-        model = load(folder)
+        tokens, model = video_tokens(), load(folder)
         run = run_of(method, seed, {d: inside_model(model, tokens, t, seed, starts)
                                     for d, t in TEMPERATURES.items()})
         run.cost = {"cpu_seconds": time.process_time() - start}
@@ -153,7 +168,7 @@ def run_model(method: str, folder: str | Path, seed: int, out: Path,
 
 
 def run_without_model(method: str, seed: int, out: Path, starts: int | None = None) -> Path:
-    """The same for reality and the crude simulator; they do not depend on the seed."""
+    """The same without a world model; it does not depend on the seed."""
     path = experiments.run_path(out, method, seed)
     if not path.is_file():
         table = without_model(method, starts)
@@ -181,8 +196,8 @@ def compared(inside: list[np.ndarray], real: np.ndarray, metric: str, draws: int
         draws: of the bootstrap.
 
     Returns:
-        {"mean", "low", "high", "per_seed", "n"}. A gap is an absolute value, so resampling noise
-        pushes it up: where the percentile interval leaves out the mean, it is widened to it.
+        {"mean", "low", "high", "per_seed", "n", "draws"}. A gap is an absolute value, so that
+        resampling noise pushes it up; an interval that leaves out the mean is widened to it.
     """
     table, seeds = np.stack(inside), len(inside)                     # (seeds, policies, starts)
     function = {"gap": mean_gap, "rank": rank_correlation}.get(metric)
@@ -200,10 +215,14 @@ def compared(inside: list[np.ndarray], real: np.ndarray, metric: str, draws: int
     if seeds > 1:  # as in metrics.bootstrap
         chosen = 1 / seeds + (chosen - 1 / seeds) * np.sqrt(seeds / (seeds - 1))
     found = (chosen.T * measure(drawn)).sum(0)                                  # (D,)
-    low, high = np.percentile(found, [2.5, 97.5])
-    mean = float(np.mean(per_seed))
-    return {"mean": mean, "low": min(float(low), mean), "high": max(float(high), mean),
-            "per_seed": per_seed, "n": real.size}
+    return {**interval(np.mean(per_seed), found), "per_seed": per_seed, "n": real.size,
+            "draws": found}
+
+
+def interval(mean: float, draws: np.ndarray) -> dict[str, float]:
+    """A mean with the middle 95 % of its bootstrap, widened to hold the mean."""
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return {"mean": float(mean), "low": float(min(low, mean)), "high": float(max(high, mean))}
 
 
 def gap_rows(runs: list[Run], seeds: list[int]) -> list[dict]:
@@ -224,30 +243,29 @@ def gap_rows(runs: list[Run], seeds: list[int]) -> list[dict]:
 
 
 def gap_differences(rows: list[dict], pairs: list[tuple[str, str]]) -> list[dict]:
-    """Differences of gaps of two methods; the interval is over seeds only, and wide."""
+    """Differences of two methods' gaps, paired: both were drawn with the same starts and seeds."""
     found = []
     for a, b in pairs:
         for row in (r for r in rows if r["method"] == a):
-            same = [r for r in rows if r["method"] == b
-                    and all(r[k] == row[k] for k in ("subset", "metric"))]
-            other = next((r for d in (row["decoding"], "greedy") for r in same
-                          if r["decoding"] == d), None)
+            same = {r["decoding"]: r for r in rows if r["method"] == b
+                    and all(r[k] == row[k] for k in ("subset", "metric"))}
+            other = same.get(row["decoding"], same.get("greedy"))
             if other is not None:
-                gaps = np.subtract(row["per_seed"], other["per_seed"])
-                interval = paired_difference(gaps[:, None], np.zeros((len(gaps), 1)))
                 found.append({"a": a, "b": b, "decoding": row["decoding"],
                               "subset": row["subset"], "metric": row["metric"],
-                              "mean": interval.mean, "low": interval.low, "high": interval.high})
+                              **interval(row["mean"] - other["mean"],
+                                         row["draws"] - other["draws"])})
     return found
 
 
 def summarise(out: Path) -> dict:
     """All finished runs -> the result in the book's schema."""
     runs = experiments.load_runs(out)
-    order = [*WITHOUT_MODEL, *sorted({r.method for r in runs} - set(WITHOUT_MODEL))]
+    there = {r.method for r in runs}
+    order = [*(m for m in WITHOUT_MODEL if m in there), *sorted(there - set(WITHOUT_MODEL))]
     runs.sort(key=lambda r: (order.index(r.method), r.seed))
     models = [m for m in order if m not in WITHOUT_MODEL]
-    pairs = [(m, "real") for m in (*models, "crude_simulator")]
+    pairs = [(m, "real") for m in order if m != "real"]
     pairs += [("rlvr", m) for m in models if m != "rlvr" and "rlvr" in models]
     result = experiments.summarise(
         NAME, TITLE, runs, [Comparison(a, b) for a, b in pairs], NAME, None,
@@ -256,10 +274,14 @@ def summarise(out: Path) -> dict:
     inside = [r for r in runs if r.method in models]
     extra = gap_rows(runs, result["provenance"]["seeds"])
     if inside:
-        extra += experiments.summarise(NAME, TITLE, inside, metrics=("repetition",))["rows"]
-    result["rows"] += extra
+        result["rows"] += experiments.summarise(
+            NAME, TITLE, inside, metrics=("repetition",))["rows"]
     result["differences"] += gap_differences(extra, [
-        (a, b) for a, b in [*pairs, *((m, "crude_simulator") for m in models)] if b != "real"])
+        (a, b) for a in models for b in order if b not in (a, "real")
+        and (b not in models or a == "rlvr")])
+    for row in extra:
+        row.pop("draws", None)
+    result["rows"] += extra
     return result
 
 

@@ -7,7 +7,7 @@ survives the round trip, on episodes that no tokenizer has seen.
     python -m rlvr_lite.experiments_tokenizers video_tokenizers --seeds 0 --folder runs
     python -m rlvr_lite.experiments_tokenizers video_tokenizers --summarise --folder runs
 
-Source: RLVR-World appendix A.3 (both tokenizers).
+Source: RLVR-World appendix A.4 (both tokenizers).
 Differs from the paper: one seed of each, as everything else is built on that one.
 """
 

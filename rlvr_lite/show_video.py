@@ -111,14 +111,16 @@ def clip(rows: Mapping[str, Any], alt: str, scale: int = 2, milliseconds: int = 
                          "what is to be seen")
     pictures = []
     for frames in zip(*strips):
-        wide = np.kron(_row(np.stack(frames)), np.ones((scale, scale, 1), np.uint8))
-        pictures.append(Image.fromarray(wide).quantize(64))
+        wide = _row(np.stack(frames))
+        size = (wide.shape[1] * scale, wide.shape[0] * scale)
+        pictures.append(Image.fromarray(wide).resize(size, Image.Resampling.BICUBIC))
     buffer = io.BytesIO()
-    pictures[0].save(buffer, "gif", save_all=True, append_images=pictures[1:], loop=0,
+    pictures[0].save(buffer, "webp", save_all=True, append_images=pictures[1:], loop=0,
+                     quality=60, method=6,
                      duration=[milliseconds] * (len(pictures) - 1) + [3 * milliseconds])
     alt = " ".join(alt.split())
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     names = " | ".join(rows)
     display({"text/html": f'<figure><figcaption>{names}</figcaption><img alt="{alt}" '
-                          f'src="data:image/gif;base64,{data}"></figure>',
+                          f'src="data:image/webp;base64,{data}"></figure>',
              "text/plain": f"{names}: {alt}"}, raw=True)

@@ -192,8 +192,8 @@ def test_chunks_pair_a_frame_with_what_was_done_next(drawn):
     first = np.flatnonzero(chosen)[0]
     assert np.array_equal(frames[3], drawn.frames[first, 3])
     assert np.array_equal(actions[3], drawn.actions[first, 3:5])
-    other = chunks(drawn, ("expert",), np.zeros_like(drawn.actions))[2]
-    assert not other.any()
+    other = chunks(drawn, ("expert",), np.zeros_like(drawn.actions), drawn.frames[::-1])
+    assert not other[2].any() and not np.array_equal(other[0][0], drawn.frames[0, 0])
 
 
 def test_cloning_lowers_the_error_and_keeps_levels(drawn):
@@ -314,7 +314,9 @@ def test_the_experiment_resumes_and_is_consistent(tmp_path, monkeypatch, model, 
     experiments_policy.main(call)
     record = experiments.rounded(experiments_policy.summarise(tmp_path / "out"))
     assert command_line.verify(json.loads(json.dumps(record))) == []
-    assert {r["method"] for r in record["rows"]} == {"mle", "rlvr", "real", "crude_simulator"}
+    assert {r["method"] for r in record["rows"]} == {"mle", "rlvr", "real", "readout", "floor",
+                                                     "crude_simulator"}
+    assert experiments.find(record, "real", "greedy", "push, expert", "success")["mean"] == 1
     assert {r["metric"] for r in record["rows"]} == {"success", "repetition", "gap", "rank",
                                                      "agree"}
     same = experiments.find_difference(record, "rlvr", "mle", "greedy", metric="gap")

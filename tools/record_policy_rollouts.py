@@ -4,10 +4,11 @@
     python tools/record_policy_rollouts.py             three tasks, one after the other, 25 minutes
     python tools/record_policy_rollouts.py --tasks push --only rollouts
 
-Three parts for each task: `policies` (behaviour cloning of the scripted expert on the training
-episodes; the four levels are updates of one run), `readout` (needs the tokenizers), `rollouts`
-(the real simulator, from test starts that are in no recorded episode). A part whose files are
-there is skipped; --force makes it again. One process per task: a renderer belongs to its process.
+Needs the video tokenizers (`make checkpoints`). Three parts for each task: `policies` (behaviour
+cloning of the scripted expert on the training episodes; the four levels are updates of one run),
+`readout`, and `rollouts` (the real simulator, from test starts that are in no recorded episode).
+A part whose files are there is skipped; --force makes it again. One process per task: a renderer
+belongs to its process.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ from rlvr_lite.policy_evaluation import (  # noqa: E402
     OUTSIDE,
     SCRIPTED,
     STEPS,
+    decoded,
     make_readout,
     readout_errors,
+    through_tokenizer,
 )
 from rlvr_lite.tasks.robot_policies import (  # noqa: E402
     FOLDER,
@@ -59,8 +62,8 @@ from rlvr_lite.worlds.robot_video import (  # noqa: E402
 
 UPDATES = {  # of one training run: when each level is taken (chosen on validation starts)
     "drawer_open": (50, 150, 180, 1000),
-    "drawer_close": (50, 200, 230, 1000),
-    "push": (50, 800, 1200, 4000),
+    "drawer_close": (50, 230, 250, 1000),
+    "push": (50, 800, 1400, 4000),
 }
 FIRST_START = 2000 * TASKS_PER_SEED + 60  # test seeds; the recorded episodes end at number 59
 STARTS, KEPT = 40, 2                      # starts of each policy; of how many all frames ship
@@ -86,8 +89,11 @@ def expert_labels(task: str) -> np.ndarray:
 
 
 def make_policies(task: str, folder: Path) -> None:
-    """Clone the expert, keep four levels."""
-    data = chunks(episodes(task, "train"), KINDS, expert_labels(task))
+    """Clone the expert, keep four levels; half of the frames went through the tokenizer."""
+    train, labels = episodes(task, "train"), expert_labels(task)
+    data = [np.concatenate(pair) for pair in zip(
+        chunks(train, KINDS, labels),
+        chunks(train, KINDS, labels, decoded(video_tokens(), train.frames)))]
     weights = clone(data, UPDATES[task][-1], UPDATES[task], log=say(task))
     for level, update in zip(LEVELS, UPDATES[task]):
         save_network(weights[update], path_of(task, level, folder), updates=update)
@@ -95,11 +101,15 @@ def make_policies(task: str, folder: Path) -> None:
 
 def make_judge(task: str, folder: Path) -> None:
     """Train the read-out and note its errors on test episodes in its file."""
-    tokens = VideoTokens.load(data_folder() / "checkpoints" / "video_tokenizers")
+    tokens = video_tokens()
     readout = make_readout(episodes(task, "train"), tokens, log=say(task))
     errors = readout_errors(readout, episodes(task, "test"), tokens)
     print(task, errors, flush=True)
     save_network(readout.state_dict(), path_of(task, "readout", folder), **errors)
+
+
+def video_tokens() -> VideoTokens:
+    return VideoTokens.load(data_folder() / "checkpoints" / "video_tokenizers")
 
 
 def say(task: str):
@@ -136,8 +146,12 @@ def lock(simulator: Simulator, locked: bool) -> None:
         model.dof_damping[dofs] = STIFF
 
 
-def one_rollout(simulator: Simulator, name: str, task_seed: int, policy) -> dict[str, np.ndarray]:
-    """One episode of 23 frames with an image policy, or with the scripted actor `name`."""
+def one_rollout(simulator: Simulator, name: str, task_seed: int, policy,
+                tokens: VideoTokens | None = None) -> dict[str, np.ndarray]:
+    """One episode of 23 frames with an image policy, or with the scripted actor `name`.
+
+    With tokens, the policy sees every frame through the tokenizer.
+    """
     task, seed = simulator.task, 10 * task_seed + TASKS.index(simulator.task)
     if policy is None:
         actor = Shifted(task, seed) if name == "beside" else Actor(
@@ -147,7 +161,9 @@ def one_rollout(simulator: Simulator, name: str, task_seed: int, policy) -> dict
     frames, states, actions, verdicts = [frame], [state], [], [False]
     for step in range(LAST):
         if policy is not None and step % SKIP == 0:
-            chunk = policy.act(frame[None], state[None, 7:10])[0]
+            seen = frame[None] if tokens is None else through_tokenizer(
+                tokens, frame[None], frames[:1])
+            chunk = policy.act(seen, state[None, 7:10])[0]
         action = chunk[step % SKIP] if policy is not None else actor.act(simulator.observation)
         actions.append(np.float16(np.clip(action, -1, 1)))
         frame, state, done = simulator.step(actions[-1])
@@ -160,13 +176,17 @@ def one_rollout(simulator: Simulator, name: str, task_seed: int, policy) -> dict
 
 def make_rollouts(task: str, folder: Path, starts: int) -> None:
     """All policies from the same starts; a table and a clip."""
-    simulator, rows = Simulator(task), {}
+    simulator, tokens, rows = Simulator(task), video_tokens(), {}
     for name in (*LEVELS, *SCRIPTED, *OUTSIDE):
         policy = load_policy(task, name, folder) if name in LEVELS else None
         rows[name] = [one_rollout(simulator, name, FIRST_START + i, policy)
                       for i in range(starts)]
-        print(f"{task} {name}: {np.mean([r['success'] for r in rows[name]]):.0%} succeed",
-              flush=True)
+        for i, row in enumerate(rows[name]):
+            row["blurred"] = row["success"] if policy is None else one_rollout(
+                simulator, name, FIRST_START + i, policy, tokens)["success"]
+        print(f"{task} {name}: " + ", ".join(
+            f"{field} {np.mean([r[field] for r in rows[name]]):.0%}"
+            for field in ("success", "blurred")), flush=True)
     lock(simulator, False)
     kept = min(KEPT, starts)
     stack = lambda field: np.stack([[r[field] for r in row] for row in rows.values()])  # noqa: E731
@@ -178,7 +198,7 @@ def make_rollouts(task: str, folder: Path, starts: int) -> None:
         folder / f"{task}_rollouts.npz", names=np.array(list(rows)), kept=kept,
         task_seed=np.arange(FIRST_START, FIRST_START + starts, dtype=np.int32),
         goals=states[0, :, 0, 7:10], actions=stack("actions"), states=states.astype(np.float32),
-        success=stack("success"), ever=stack("ever"))
+        success=stack("success"), ever=stack("ever"), blurred=stack("blurred"))
 
 
 def write_checksums(folder: Path) -> None:

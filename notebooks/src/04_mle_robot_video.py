@@ -171,7 +171,7 @@ show.show_png(
 # Language models repeat themselves, and video models do, too: copying the
 # tokens of the last frame is a likely answer when little moves. The paper counts
 # a rollout as repeating if its last two frames have the same tokens, and finds
-# that in nearly half of the base's rollouts (section 5.3).
+# that in nearly half of the base's rollouts (section 6.1).
 
 # %% tags=["nbval-check-output"]
 from rlvr_lite import paper
@@ -339,5 +339,5 @@ rlvr_lite.checks.ch04.closed(closed)
 #
 # ## Further reading
 #
-# - RLVR-World {cite}`wu2025rlvr`, section 5.3 and appendix A.3 (video world
+# - RLVR-World {cite}`wu2025rlvr`, section 6.1 and appendix A.4 (video world
 #   models, tokenizers, sequences).

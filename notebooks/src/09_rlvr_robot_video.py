@@ -384,6 +384,6 @@ rlvr_lite.checks.ch09.claims(claims)
 #
 # ## Further reading
 #
-# - RLVR-World {cite}`wu2025rlvr`, section 5.3, table 3, figure 3; section 6.3
+# - RLVR-World {cite}`wu2025rlvr`, section 6.1, table 3, figure 3; section 6.3
 #   (repetition penalty).
 # - GRPO with process supervision {cite}`shao2024deepseekmath`, section 4.1.

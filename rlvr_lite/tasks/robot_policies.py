@@ -125,13 +125,15 @@ def positions_of(states: np.ndarray) -> np.ndarray:
 
 
 def chunks(episodes: Episodes, kinds: tuple[str, ...] = ("expert", "noisy"),
-           labels: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+           labels: np.ndarray | None = None,
+           frames: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
     """What a policy is cloned from.
 
     Args:
         episodes: of the training split.
         kinds: whose episodes.
         labels: (E, 23, 4) actions to imitate; None: the recorded ones.
+        frames: (E, 24, 64, 64, 3) to see, e.g. as a tokenizer shows them; None: as recorded.
 
     Returns:
         frames (M, 64, 64, 3) uint8, goals (M, 3), actions (M, SKIP, 4), positions (M, 6).
@@ -139,7 +141,7 @@ def chunks(episodes: Episodes, kinds: tuple[str, ...] = ("expert", "noisy"),
     chosen = np.isin(episodes.kind, [KINDS.index(k) for k in kinds])
     actions = (episodes.actions if labels is None else labels)[chosen]       # (E, 23, 4)
     last = actions.shape[1] - SKIP + 1
-    frames = episodes.frames[chosen][:, :last]
+    frames = (episodes.frames if frames is None else frames)[chosen][:, :last]
     pairs = np.stack([actions[:, i:last + i] for i in range(SKIP)], 2)       # (E, last, SKIP, 4)
     states = episodes.states[chosen][:, :last].reshape(-1, len(STATE))
     return (frames.reshape(-1, SIZE, SIZE, 3), states[:, 7:10],

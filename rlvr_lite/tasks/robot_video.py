@@ -8,7 +8,7 @@ is single-step prediction, H = 7 multi-step. The reward is judged on decoded pix
     R = -(1/H) sum_t [ L1(frame_t, truth_t) + LPIPS(frame_t, truth_t) ]      eq. (5.5)
 With `credit="frame"` a token earns only what it can still influence: the mean over the frames
 from its own one on.
-Source: RLVR-World equations 7 to 10, section 5.3; repetition penalty: its section 6.3.
+Source: RLVR-World equations 7 to 10, section 6.1; repetition penalty: its section 6.3.
 Differs from the paper: one sequence layout for single-step and multi-step; a frame every 10
 simulator steps, because at 5 the last frame is already a hard predictor to beat; a reward may
 judge a random subset of the frames, which costs less and has the same mean.

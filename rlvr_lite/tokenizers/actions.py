@@ -2,7 +2,7 @@
 
 What: bin = floor(256 (a - low) / (high - low)), clipped; a bin stands for its middle.
 All dimensions share the same 256 tokens; which dimension is meant, the place in the row tells.
-Source: RLVR-World appendix A.3 (256 bins, range = smallest and largest value of the dataset).
+Source: RLVR-World appendix A.4 (256 bins, range = smallest and largest value of the dataset).
 Differs from the paper: the range may be a quantile of the data, because a single outlier would
 squeeze all ordinary motions into a few bins.
 """

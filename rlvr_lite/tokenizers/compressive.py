@@ -5,7 +5,7 @@ So encoder and decoder both look at that *context frame* (cross-attention to its
 only what it does not tell has to pass through the codes: 4 or 16 tokens instead of 64. The
 decoder paints a new picture and a mask, and keeps the context frame where nothing has changed,
     frame = mask * new + (1 - mask) * context                                eq. (2.3)
-Source: RLVR-World appendix A.3 (80 tokens a frame given one of 1,280); iVideoGPT (Wu et al. 2024).
+Source: RLVR-World appendix A.4 (80 tokens a frame given one of 1,280); iVideoGPT (Wu et al. 2024).
 Differs from the paper: pixels of the context frame instead of its decoded tokens; the mask.
 """
 

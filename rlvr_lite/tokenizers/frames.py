@@ -2,7 +2,7 @@
 
 What: a convolutional autoencoder with FSQ in the middle. Every frame is coded on its own, so a
 frame costs 64 tokens (8x8 grid) or 16 (4x4), however little has moved.
-Source: RLVR-World section 5.3 and appendix A.3 (per-frame tokenizer, 16x20 = 320 tokens).
+Source: RLVR-World section 6.1 and appendix A.4 (per-frame tokenizer, 16x20 = 320 tokens).
 Differs from the paper: a fraction of the width, no adversarial loss, LPIPS with AlexNet.
 """
 

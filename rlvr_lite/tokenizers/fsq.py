@@ -5,7 +5,7 @@ What: a vector of d numbers is squashed so that number i has L_i levels, and eac
 Rounding has no gradient, so the gradient of what went in is used (straight through). The rounded
 vector *is* the code: read as a number in mixed radix it has one of prod(L_i) values. Nothing is
 learned here, so no code can die.
-Source: Mentzer et al. 2023 (FSQ); RLVR-World appendix A.3 (levels 7 x 5 x 5 x 5 x 5 = 4,375).
+Source: Mentzer et al. 2023 (FSQ); RLVR-World appendix A.4 (levels 7 x 5 x 5 x 5 x 5 = 4,375).
 Differs from the paper: 8 x 5 x 5 x 5 = 1,000 codes.
 """
 

@@ -4,7 +4,7 @@ What: `Simulator` runs one task at one action a frame and returns 64x64 frames, 
 Meta-World's own verdict; `Actor` is a scripted expert with noise. Only the recorder, the rerun of
 policy evaluation and their tests need this file (`pip install rlvr-lite[video]`); readers have
 the recording (`robot_video`).
-Source: Meta-World 3 (Yu et al. 2019), Sawyer arm, tasks *-v3; RLVR-World section 5.3 uses RT-1.
+Source: Meta-World 3 (Yu et al. 2019), Sawyer arm, tasks *-v3; RLVR-World section 6.1 uses RT-1.
 Differs from the paper: a simulator, so that every frame has its true state and its verdict; one
 4-d action (hand motion x, y, z and grip) a frame, held for 5 simulator steps.
 """
