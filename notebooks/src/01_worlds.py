@@ -112,8 +112,7 @@ show.show_png(show.draw_states([t.state, t.after_action, t.next_state],
                                ["before", "after: open oven", "one tick on"]),
               "Three copies of the kitchen. The action changes open from 0 to "
               "1; the tick then switches the element off and cools the oven. "
-              "Changed boxes have a thick border and the word changed.",
-              40_000)
+              "Changed boxes have a thick border and the word changed.")
 
 # %% [markdown]
 # Not every command works. You cannot put the bread on the table while the oven
@@ -333,16 +332,16 @@ times = [0, 8, 14, 23]
 show.show_png(show_video.filmstrip(
     {task.replace("_", "-"): film.frames[0, times]
      for task, film in films.items()},
-    [f"frame {t}" for t in times], width=4.2),
+    [f"frame {t}" for t in times], width=5.6),
     "Three rows of four frames. A red robot hand with a cyan and a white "
     "finger pulls a green drawer open by its white handle, pushes such a "
-    "drawer shut, and moves a yellow block across the table.", 25_000)
+    "drawer shut, and moves a yellow block across the table.")
 
 # %%
-coarse = opening.frames[0, ::4] // 28 * 28  # few colours, a small file
-show_video.clip({"drawer-open, an expert": coarse},
-                "A looping clip. The hand rises, comes down behind the "
-                "handle, and pulls the drawer out.")
+show_video.clip({task.replace("_", "-"): film.frames[0, ::2]
+                 for task, film in films.items()},
+                "Three looping clips of experts. The hand rises, comes down "
+                "and pulls the drawer out, pushes it in, or moves the block.")
 
 # %% [markdown]
 # ### Failures on purpose
@@ -432,8 +431,7 @@ axes[0].set_ylabel("hand moves, mm")
 fig.tight_layout()
 show.show_png(fig, "Two clouds of points, the motion of the hand over the "
               "action. Over the present action the cloud is broad. Over a "
-              "mean of this action and the one before it is a narrow line.",
-              12_000)
+              "mean of this action and the one before it is a narrow line.")
 
 # %% [markdown]
 # More than half of an action arrives a frame late: the hand has inertia. So **one
