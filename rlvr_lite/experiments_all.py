@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from rlvr_lite import experiments_text, experiments_tokenizers, experiments_video
+from rlvr_lite import (
+    experiments_text,
+    experiments_tokenizers,
+    experiments_video,
+    experiments_web,
+    experiments_web_planning,
+)
 from rlvr_lite.experiments_lab import Laboratory
 
-LABORATORIES = (experiments_text.LAB, experiments_tokenizers.LAB, experiments_video.LAB)
+LABORATORIES = (experiments_text.LAB, experiments_tokenizers.LAB, experiments_video.LAB,
+                experiments_web.LAB, experiments_web_planning.LAB)
 
 
 def studies() -> dict[str, Laboratory]:

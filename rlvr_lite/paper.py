@@ -3,7 +3,7 @@
 What: plain constants. Chapters and the results page print them from here, so that a quoted number
 is written once and can be checked once. `measured` marks what the paper does not say and what was
 counted on its published data instead.
-Source: RLVR-World (arXiv 2505.13934, version 2), tables 1 and 3, appendix A.1.
+Source: RLVR-World (arXiv 2505.13934, version 2), tables 1, 2, 3 and 6, appendix A.1.
 """
 
 from __future__ import annotations
@@ -66,6 +66,26 @@ def video_rows(setting: str) -> dict:
                    for method, values in VIDEO[setting].items()}
     return found | {"unit": "repetition in %, MSE, SSIM and LPIPS (VGG) x 100, PSNR in dB; RT-1, "
                     "256 x 320 pixels, sampled with T = 1, top-k 100; 138 M parameters"}
+
+
+# web pages of WebArena, table 2: precision, recall, F1, success of the planning agent (812 tasks)
+WEB = {"mle": (48.99, 56.05, 49.94, 12.06), "rlvr": (72.77, 64.55, 65.11, 14.29)}
+WEB_SOURCE = "RLVR-World, table 2 (WebArena)"
+WEB_GAIN = {"f1": 15.1, "success": 18.4}  # points of F1; relative percent of success
+
+
+def web_rows() -> dict:
+    """The F1 half of table 2 by this book's names of methods."""
+    found: dict = {method: dict(zip(("precision", "recall", "f1"), values))
+                   for method, values in WEB.items()}
+    return found | {"unit": "%, official F1 of new, deleted and updated items; WebArena, 1.5 B "
+                    "parameters"}
+
+
+def web_agent_rows() -> dict:
+    """Success of the planning agent in table 2."""
+    return {method: {"success": values[3]} for method, values in WEB.items()} | {
+        "unit": "% of 812 WebArena tasks; policy and value are DeepSeek-V3"}
 
 
 def gain(after: str, before: str) -> dict[str, float]:

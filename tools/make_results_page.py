@@ -26,11 +26,16 @@ from rlvr_lite.show import method_name as name
 PAGE = ROOT / "book" / "results.md"
 START, END = "<!-- generated: start -->", "<!-- generated: end -->"
 LOWER_IS_BETTER = ("lpips", "mse", "l1", "nll", "repetition", "gap", "still")
-FIRST = ("text_serial", "text_natural", "text_bytesized32", "video_multi", "video_single")
+FIRST = ("text_serial", "text_natural", "text_bytesized32", "web_pages", "web_planning",
+         "video_multi", "video_single", "policy_evaluation", "video_planning")
 CLAIMS = {  # what RLVR has to beat, on which subset, in which metric, under which decodings
     "text_accuracy": (("mle",), "all", "exact", ("greedy",)),
     "text_changed": (("mle", "mle_continued", "mle_gold_answers"), "changed", "exact",
                      ("greedy",)),
+    "web_f1": (("mle", "mle_continued"), "all", "f1", ("greedy", "sampled", "best")),
+    "web_mpc": (("mle", "policy"), "all", "success", ("greedy",)),
+    "policy_evaluation": (("mle",), "all", "gap", ("greedy", "sampled")),
+    "video_planning": (("mle",), "all", "success", ("greedy",)),
     "video_lpips_single": (("mle",), "all", "lpips", ("sampled", "best")),
     "video_lpips_multi": (("mle",), "all", "lpips", ("sampled", "best")),
     "video_repetition": (("mle",), "all", "repetition", ("sampled", "best"))}
@@ -38,7 +43,11 @@ CLAIMS = {  # what RLVR has to beat, on which subset, in which metric, under whi
 UNITS = {"lpips": (100, ".2f"), "l1": (100, ".2f"), "mse": (100, ".3f"), "ssim": (100, ".1f"),
          "psnr": (1, ".2f"), "motion": (1, ".2f")}
 WIDE = 4  # a result with more metrics shows them side by side
-SUBSETS = ("all", "changed", "unchanged", "combinations", "layouts", "families")
+SUBSETS = ("all", "changed", "unchanged", "visible", "hidden", "combinations", "layouts",
+           "families", "held_out")
+# metrics that are shares, or between 0 and 1 like them, and are printed in percent
+SHARES = ("exact", "official", "same", "readable", "repetition", "still", "success", "f1",
+          "precision", "recall", "verdict", "repeats", "invented", "gap", "agree")
 
 
 def results(folder: Path) -> list[dict]:
@@ -50,8 +59,7 @@ def results(folder: Path) -> list[dict]:
 
 
 def is_share(metric: str) -> bool:
-    return metric in ("exact", "official", "same", "readable", "repetition", "still",
-                      "success") or metric.endswith("_binary")
+    return metric in SHARES or metric.endswith("_binary")
 
 
 def unit(metric: str) -> tuple[float, str]:
@@ -165,7 +173,7 @@ def differences_part(result: dict) -> list[str]:
     metric = found[0]["metric"]
     decodings = ("greedy", "sampled") if is_share(metric) else ("greedy", "sampled", "best")
     found = [d for d in found if d["metric"] == metric and d["decoding"] in decodings
-             and d["subset"] in ("all", "changed", "combinations", "layouts", "families")]
+             and d["subset"] in SUBSETS and d["subset"] != "unchanged"]
     extra = [] if is_share(metric) else ["relative"]
     body = [[f"{name(d['a'])} − {name(d['b'])}", d["decoding"], d["subset"], interval(d, True),
              *(relative(d, result) for _ in extra), reading(d)] for d in found]

@@ -191,10 +191,10 @@ against(single, "mle_continued")
 # %% [markdown]
 # ## Recorded: seven frames ahead
 #
-# One row above needs a word. *MLE, continued* equals *MLE*: more of the same
-# training brought no better likelihood on validation clips, so the weights
-# that were kept are those of the base. Copying the current frame, a sharp
-# picture of the wrong moment, is hard to beat one frame ahead.
+# Two rows above need a word. *MLE, continued* trained on for as many seconds as
+# RL, at most, and kept the weights whose greedy validation rollouts looked best:
+# a choice by the very metric, which RLVR does not get. Copying the current
+# frame, a sharp picture of the wrong moment, is hard to beat one frame ahead.
 #
 # Now the model's own frames are its past, and the reward asks about the whole
 # rollout. Each token is credited with the frames from its own one on, the

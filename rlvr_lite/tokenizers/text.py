@@ -36,20 +36,22 @@ class TextTokenizer:
         self.backend = backend
 
     @classmethod
-    def train(cls, corpus: Iterable[str], vocab_size: int = 512) -> TextTokenizer:
+    def train(cls, corpus: Iterable[str], vocab_size: int = 512,
+              pieces: str = PIECES) -> TextTokenizer:
         """Learn the merges from a corpus.
 
         Args:
             corpus: strings, e.g. questions and answers of the training split.
             vocab_size: upper bound V of the vocabulary, at least 258
                 (256 bytes and two special tokens, so that any string can be encoded).
+            pieces: regular expression of what is never merged with its neighbours.
         """
         if vocab_size < 258:
             raise ValueError(f"vocab_size must be at least 258 (256 bytes + {PAD} + {EOS}), "
                              f"got {vocab_size}")
         backend = Tokenizer(models.BPE())
         backend.pre_tokenizer = pre_tokenizers.Sequence([
-            pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
+            pre_tokenizers.Split(Regex(pieces), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
         backend.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
