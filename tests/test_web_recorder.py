@@ -160,6 +160,18 @@ def test_solvers_know_every_recorded_page(task):
     assert ends.count("failure") == 0 and ends.count("success") >= 10
 
 
+def test_little_of_the_test_split_was_trained_on():
+    """Other seeds, mostly other pages; two tasks have only a few dozen pages in all."""
+    trained = {(t.goal, t.before, t.action) for t in transitions("train")}
+    shares = {}
+    for task in web_pages.VISIBLE + web_pages.HIDDEN:
+        steps = [t for t in transitions("test") if t.task == task]
+        shares[task] = sum((t.goal, t.before, t.action) in trained for t in steps) / len(steps)
+    few = [shares.pop(task) for task in ("click-menu-2", "enter-text")]
+    assert min(few) > 0.9 and max(shares.values()) < 0.15
+    assert sum(shares.values()) / len(shares) < 0.03
+
+
 @needs_graphs
 def test_recorded_graphs_are_closed():
     """An agent that keeps to the candidates never leaves its graph, and can win almost always."""

@@ -130,7 +130,8 @@ def rows_part(result: dict) -> list[str]:
         for decoding in dict.fromkeys(r["decoding"] for r in result["rows"]):
             rows = [r for r in result["rows"]
                     if r["metric"] == metric and r["decoding"] == decoding]
-            subsets = [s for s in in_order(r["subset"] for r in rows) if "/" not in s]
+            subsets = [s for s in in_order(r["subset"] for r in rows)
+                       if "/" not in s and ", " not in s]
             cells = {(r["method"], r["subset"]): interval(r) for r in rows}
             methods = dict.fromkeys(r["method"] for r in rows)
             body = [[name(m), *(cells.get((m, s), "–") for s in subsets)] for m in methods]
