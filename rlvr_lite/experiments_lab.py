@@ -42,6 +42,21 @@ def mle_cost(history: list[dict], batch: int) -> dict[str, float]:
             "cpu_seconds": last["cpu_seconds"]}
 
 
+def rl_cost(history: list[dict]) -> dict[str, float]:
+    """Cost of a run of `train_grpo`."""
+    last = history[-1]
+    return {"steps": last["step"], "samples": last["samples"],
+            "tokens": sum(row.get("tokens", 0) for row in history),
+            "cpu_seconds": last["cpu_seconds"]}
+
+
+def rl_curve(history: list[dict]) -> list[dict]:
+    """About 60 rows of a log of `train_grpo`, among them every validated one."""
+    every = max(1, len(history) // 60)
+    return [row for i, row in enumerate(history)
+            if i % every == 0 or any(name.startswith("validation_") for name in row)]
+
+
 def log_of(study: Any, method: str, seed: int) -> Callable[[str], None]:
     """A log that says which run speaks, and since when."""
     start = time.time()

@@ -27,8 +27,9 @@ import torch
 from rlvr_lite import experiments
 from rlvr_lite.experiments import Comparison, Run
 from rlvr_lite.experiments_policy import models_of
+from rlvr_lite.experiments_video import video_tokens
 from rlvr_lite.model import load
-from rlvr_lite.paths import data_folder, results_folder
+from rlvr_lite.paths import results_folder
 from rlvr_lite.planning_video import (
     CEMConfig,
     ModelDynamics,
@@ -38,7 +39,6 @@ from rlvr_lite.planning_video import (
     random_control,
 )
 from rlvr_lite.tasks.robot_policies import load_readout
-from rlvr_lite.tasks.robot_video import VideoTokens
 from rlvr_lite.worlds.robot_simulator import TASKS_PER_SEED, Simulator
 from rlvr_lite.worlds.robot_video import TASKS
 
@@ -72,7 +72,7 @@ def plan_starts(task: str, method: str, folder: str | None, starts: int, seed: i
     """
     world, found, began = simulator(task), [], time.process_time()
     if method not in WITHOUT_MODEL:
-        tokens = VideoTokens.load(data_folder() / "checkpoints" / "video_tokenizers")
+        tokens = video_tokens()
         model, readout = load(folder), load_readout(task)
     for start in range(starts):
         frame, state = world.reset(FIRST_START + start)

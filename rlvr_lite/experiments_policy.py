@@ -28,8 +28,9 @@ import torch
 
 from rlvr_lite import experiments
 from rlvr_lite.experiments import Comparison, Run
+from rlvr_lite.experiments_video import video_tokens
 from rlvr_lite.model import load
-from rlvr_lite.paths import data_folder, results_folder
+from rlvr_lite.paths import results_folder
 from rlvr_lite.policy_evaluation import (
     OUTSIDE,
     SCRIPTED,
@@ -54,11 +55,6 @@ POLICIES = (*LEVELS, *SCRIPTED)
 SPLIT_OF = {name: "outside" if name in OUTSIDE else "test" for name in (*POLICIES, *OUTSIDE)}
 TEMPERATURES = {"greedy": 0.0, "sampled": 1.0}
 WITHOUT_MODEL = ("real", "readout", "floor", "crude_simulator")
-
-
-def video_tokens() -> VideoTokens:
-    """The tokenizers that ship with the package."""
-    return VideoTokens.load(data_folder() / "checkpoints" / "video_tokenizers")
 
 
 @functools.lru_cache(maxsize=8)

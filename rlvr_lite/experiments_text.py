@@ -39,6 +39,8 @@ from rlvr_lite.experiments_lab import (
     log_of,
     mle_cost,
     model_folder,
+    rl_cost,
+    rl_curve,
     run_folder,
 )
 from rlvr_lite.grpo import GRPOConfig, train_grpo
@@ -357,15 +359,10 @@ def reinforce(study: Study, seed: int, folder: Path, name: str = "rlvr", kind: s
     keep(model, place / "model")
     run = evaluate(model, task, study, seed, name, splits)
     run.notes |= {"prompts": len(asked), "offered": len(offered)}
-    last = history[-1]
-    every = max(1, len(history) // 60)
-    run.history = [row | {"cpu_seconds": row["cpu_seconds"] + spent}
-                   for i, row in enumerate(history)
-                   if i % every == 0 or "validation_exact" in row]
-    run.cost = {"steps": last["step"],
-                "samples": last["samples"] + study.screen * len(offered) * study.rl.group,
-                "tokens": sum(row.get("tokens", 0) for row in history),
-                "cpu_seconds": last["cpu_seconds"] + spent}
+    run.history = [row | {"cpu_seconds": row["cpu_seconds"] + spent} for row in rl_curve(history)]
+    run.cost = rl_cost(history)
+    run.cost["samples"] += study.screen * len(offered) * study.rl.group
+    run.cost["cpu_seconds"] += spent
     run.notes |= exploration(model, task, data(study, "validation")[:150])
     return run
 

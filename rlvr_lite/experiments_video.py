@@ -33,6 +33,8 @@ from rlvr_lite.experiments_lab import (
     log_of,
     mle_cost,
     model_folder,
+    rl_cost,
+    rl_curve,
     run_folder,
 )
 from rlvr_lite.grpo import GRPOConfig, train_grpo
@@ -266,12 +268,7 @@ def reinforce(study: VideoStudy, seed: int, folder: Path, name: str = "rlvr",
     model = merge(model)
     save(model, place / "model")
     run = evaluate(model, study, seed, name)
-    last, every = history[-1], max(1, len(history) // 60)
-    run.history = [row for i, row in enumerate(history)
-                   if i % every == 0 or "validation_logp" in row]
-    run.cost = {"steps": last["step"], "samples": last["samples"],
-                "tokens": sum(row.get("tokens", 0) for row in history),
-                "cpu_seconds": last["cpu_seconds"]}
+    run.history, run.cost = rl_curve(history), rl_cost(history)
     return run
 
 

@@ -1,11 +1,13 @@
 """Where things are: the same answers in a checkout and in an installed package (Colab).
 
 What: a checkout has `results/` at its root; an installed package carries the same files as
-`rlvr_lite/recorded/` (see pyproject.toml). Code asks here and never builds such paths itself.
+`rlvr_lite/recorded/` (see pyproject.toml). Code asks here and never builds such paths itself;
+`checked` says whether a data file is the one that was shipped.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -35,6 +37,22 @@ def results_folder() -> Path:
 def data_folder() -> Path:
     """Folder of the small data files and checkpoints that ship with the package."""
     return PACKAGE / "data"
+
+
+def checked(path: Path) -> str:
+    """The sha256 of a file, compared with the table beside it where there is one.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    table = path.parent / "sha256.txt"
+    known = dict(line.split()[::-1] for line in table.read_text().splitlines()) \
+        if table.is_file() else {}
+    if known.get(path.name, found) != found:
+        raise ValueError(f"{path} is damaged (its sha256 differs from {table.name}); "
+                         "install the package again")
+    return found
 
 
 def cache_folder() -> Path:

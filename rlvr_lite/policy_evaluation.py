@@ -21,13 +21,13 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from rlvr_lite.paths import data_folder
+from rlvr_lite.paths import checked, data_folder
 from rlvr_lite.sampling import _choose, _Writer, weights
 from rlvr_lite.tasks.robot_policies import FOLDER, ReadOut, positions_of, train_readout
 from rlvr_lite.tasks.robot_video import SKIP, VideoTokens
 from rlvr_lite.tokenizers.frames import to_tensor, to_uint8
 from rlvr_lite.worlds.robot_crude import CrudeSimulator
-from rlvr_lite.worlds.robot_video import ACTION_DIM, FRAMES, SIZE, Episodes, checked, decode_clip
+from rlvr_lite.worlds.robot_video import ACTION_DIM, FRAMES, SIZE, Episodes, decode_clip
 
 STEPS = (FRAMES - 1) // SKIP  # 11 frames after the first one
 LAST = STEPS * SKIP           # the recorded frame at which an episode is judged

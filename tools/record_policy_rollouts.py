@@ -26,6 +26,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from rlvr_lite.experiments_video import video_tokens  # noqa: E402
 from rlvr_lite.paths import data_folder  # noqa: E402
 from rlvr_lite.policy_evaluation import (  # noqa: E402
     LAST,
@@ -106,10 +107,6 @@ def make_judge(task: str, folder: Path) -> None:
     errors = readout_errors(readout, episodes(task, "test"), tokens)
     print(task, errors, flush=True)
     save_network(readout.state_dict(), path_of(task, "readout", folder), **errors)
-
-
-def video_tokens() -> VideoTokens:
-    return VideoTokens.load(data_folder() / "checkpoints" / "video_tokenizers")
 
 
 def say(task: str):

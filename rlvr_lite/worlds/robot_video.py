@@ -11,7 +11,6 @@ Differs from the paper: a simulated arm, recorded by `tools/record_robot_video.p
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rlvr_lite.paths import cache_folder, data_folder
+from rlvr_lite.paths import cache_folder, checked, data_folder
 
 TASKS = ("drawer_open", "drawer_close", "push")
 SPLITS = ("train", "validation", "test")
@@ -83,22 +82,6 @@ def episodes(task: str, split: str, folder: str | Path | None = None) -> Episode
         table = {name: found[name] for name in found.files}
     frames = _decoded(clip, checked(clip), len(table["actions"]))
     return Episodes(task, split, frames, **table)
-
-
-def checked(path: Path) -> str:
-    """The sha256 of a file, compared with the table beside it where there is one.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    table = path.parent / "sha256.txt"
-    known = dict(line.split()[::-1] for line in table.read_text().splitlines()) \
-        if table.is_file() else {}
-    if known.get(path.name, found) != found:
-        raise ValueError(f"{path} is damaged (its sha256 differs from {table.name}); "
-                         "install the package again")
-    return found
 
 
 def _decoded(clip: Path, digest: str, count: int) -> np.ndarray:

@@ -14,7 +14,6 @@ applied to a page and gives the next page exactly.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import lzma
 import re
@@ -22,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlvr_lite.paths import data_folder
+from rlvr_lite.paths import checked, data_folder
 
 VISIBLE = ("click-checkboxes", "click-option", "choose-list", "click-scroll-list", "enter-text",
            "enter-password", "login-user", "click-dialog-2", "click-link", "click-button",
@@ -342,14 +341,9 @@ def read_lines(path: Path) -> list:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; install the package again, or record it "
                                 "with tools/record_web_pages.py")
-    packed, table = path.read_bytes(), path.parent / "sha256.txt"
-    known = dict(line.split()[::-1] for line in table.read_text().splitlines()) \
-        if table.is_file() else {}
-    digest = hashlib.sha256(packed).hexdigest()
-    if known.get(path.name, digest) != digest:
-        raise ValueError(f"{path} is damaged (its sha256 differs from {table.name}); "
-                         "install the package again")
-    return [json.loads(line) for line in lzma.decompress(packed).decode().split("\n") if line]
+    checked(path)
+    text = lzma.decompress(path.read_bytes()).decode()
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 @functools.lru_cache(maxsize=100_000)
