@@ -31,7 +31,9 @@ EVALUATE = """examples:
 RESULTS = """examples:
   python -m rlvr_lite results                     names and titles
   python -m rlvr_lite results text_serial         its table (--decoding, --subset, --metric)
-  python -m rlvr_lite results --verify            are all recorded files consistent?
+  python -m rlvr_lite results --verify            are the files consistent, and do the models that
+                                                  ship score what was recorded? (minutes)
+  python -m rlvr_lite results --verify video_base --items 60    one of them, on some test items
   python -m rlvr_lite results text_serial --run   run the experiment (hours), then record it"""
 CHECKPOINTS = """examples:
   python -m rlvr_lite checkpoints --list          what ships with the package
@@ -185,16 +187,14 @@ def results(options: argparse.Namespace) -> None:
     folder = results_folder()
     records = {p.stem: json.loads(p.read_text("utf-8")) for p in sorted(folder.glob("*.json"))}
     records = {k: v for k, v in records.items() if "rows" in v}
+    if options.verify:
+        verify(options.names, records, options.items)
+        return
     if unknown := set(options.names) - set(records):
         raise ValueError(f"no result named {', '.join(sorted(unknown))}; "
                          f"there are {', '.join(records) or 'none yet'}")
     chosen = options.names or list(records)
-    if options.verify:
-        wrong = [f"{name}: {text}" for name in chosen for text in verify(records[name])]
-        print("\n".join(wrong) if wrong else f"{len(chosen)} result(s) are consistent")
-        if wrong:
-            raise SystemExit(1)
-    elif options.names:
+    if options.names:
         for name in chosen:
             show(records[name], options)
     else:
@@ -202,41 +202,34 @@ def results(options: argparse.Namespace) -> None:
             print(f"{name:<28}{records[name]['title']}")
 
 
-def verify(record: dict) -> list[str]:
-    """What contradicts itself in a recorded result; empty where nothing does.
+def verify(names: list[str], records: dict[str, dict], items: int | None) -> None:
+    """Say whether results are consistent and shipped models score what was recorded.
 
-    Args:
-        record: a result in the book's schema.
+    A name is that of a result (is its file consistent?), of a checkpoint (is it as good as it
+    was?), or of both.
 
-    Returns:
-        One sentence per contradiction: means against their seeds, intervals against means,
-        differences against the rows that they compare.
+    Raises:
+        ValueError: a name that is neither.
+        SystemExit: with 1, where something is off or missing.
     """
-    keys, wrong, means = ("method", "decoding", "subset", "metric"), [], {}
-    seeds = max(1, len(record["provenance"]["seeds"]))  # no seeds: nothing was drawn
-    for row in record["rows"]:
-        name = tuple(row[k] for k in keys)
-        if name in means:
-            wrong.append(f"{name} stands there twice")
-        means[name] = row["mean"]
-        if abs(sum(row["per_seed"]) / len(row["per_seed"]) - row["mean"]) > 1e-5:
-            wrong.append(f"{name}: the mean is not the mean of its seeds")
-        if len(row["per_seed"]) != seeds:
-            wrong.append(f"{name}: {len(row['per_seed'])} values for {seeds} seeds")
-    for row in record["differences"]:
-        name = (row["a"], row["b"], *(row[k] for k in keys[1:]))
-        a = means.get((row["a"], *name[2:]))
-        b = means.get((row["b"], *name[2:]), means.get((row["b"], "greedy", *name[3:])))
-        if a is None or b is None:
-            wrong.append(f"{name}: compares a row that is not there")
-        elif abs(a - b - row["mean"]) > 1e-5:
-            wrong.append(f"{name}: is not the difference of its rows")
-    for row in [*record["rows"], *record["differences"]]:
-        if not row["low"] - 1e-6 <= row["mean"] <= row["high"] + 1e-6:
-            wrong.append(f"{[row.get(k) for k in ('a', 'b', *keys)]}: interval without its mean")
-    wrong += [f"provenance has no {k}" for k in ("date", "commit", "device", "versions")
-              if not record["provenance"].get(k)]
-    return wrong
+    from rlvr_lite import verify as judge
+    from rlvr_lite.checkpoints import SHIPPED
+
+    for name in names:
+        one_of(name, {**records, **SHIPPED}, "result or checkpoint")
+    files = [name for name in records if name in names or not names]
+    wrong = [f"{name}: {text}" for name in files for text in judge.contradictions(records[name])]
+    if files:
+        print("\n".join(wrong) if wrong else f"{len(files)} result(s) are consistent")
+    chosen = [name for name in SHIPPED if name in names or not names]
+    if chosen:
+        with progress():
+            found = judge.verify(chosen, records, items)
+        print(judge.table(found))
+        wrong += [c.name for c in found if c.verdict != "holds"]
+        print(f"{sum(c.verdict == 'holds' for c in found)} of {len(found)} checkpoint(s) hold")
+    if wrong:
+        raise SystemExit(1)
 
 
 def show(record: dict, options: argparse.Namespace) -> None:
@@ -346,7 +339,9 @@ def results_arguments(add: Callable) -> None:
     add("--decoding", nargs="+", default=["greedy"])
     add("--subset", nargs="+", default=[])
     add("--metric", nargs="+", default=["exact"])
-    add("--verify", action="store_true", help="look for contradictions")
+    add("--verify", action="store_true",
+        help="look for contradictions, and score the shipped models again")
+    add("--items", type=count, help="--verify: so many test items of each (default: all)")
     add("--run", action="store_true", help="run the experiments (hours)")
     add("--seeds", nargs="+", type=seed, default=[0, 1, 2])
     add("--folder", default="runs")

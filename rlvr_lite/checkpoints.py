@@ -1,7 +1,7 @@
 """Models that ship with the package, so that a chapter can start where hours of training ended.
 
 A checkpoint is a folder `rlvr_lite/data/checkpoints/<name>/`: a Hugging Face model (safetensors;
-fp32 for the text game, fp16 for video) or a video tokenizer, with a note on how it was made.
+fp32 for the text game, else fp16) or a video tokenizer, with a note on how it was made.
 `make checkpoints` rebuilds them: it runs the experiments that `SHIPPED` names and calls `ship`.
 """
 
@@ -11,7 +11,7 @@ import json
 import shutil
 from pathlib import Path
 
-from rlvr_lite import experiments_text, experiments_video
+from rlvr_lite import experiments_text, experiments_video, experiments_web
 from rlvr_lite.experiments import load_run, run_path, write_json
 from rlvr_lite.experiments_lab import model_folder, run_folder
 from rlvr_lite.model import load, save
@@ -26,6 +26,8 @@ SHIPPED = {  # name: study and method, seed 0; in an order in which they can be 
     "video_base": ("video_multi", "mle"),
     "video_single_rlvr": ("video_single", "rlvr"),
     "video_multi_rlvr": ("video_multi", "rlvr"),
+    "web_base": ("web_pages", "mle"),
+    "web_rlvr": ("web_pages", "rlvr"),
 }
 
 
@@ -37,6 +39,19 @@ def folder(name: str) -> Path:
 def available() -> list[str]:
     """Names of the checkpoints that are there."""
     return sorted(p.parent.name for p in folder("").glob("*/config.json"))
+
+
+def existing(name: str) -> Path:
+    """Folder of a checkpoint that is there.
+
+    Raises:
+        FileNotFoundError: no such checkpoint.
+    """
+    if not (folder(name) / "config.json").is_file():
+        raise FileNotFoundError(f"no checkpoint named {name!r} (there are: "
+                                f"{', '.join(available()) or 'none'}); `make checkpoints` "
+                                "builds them")
+    return folder(name)
 
 
 def load_text_model(name: str = "text_serial", trace: bool = True, **options):
@@ -53,12 +68,7 @@ def load_text_model(name: str = "text_serial", trace: bool = True, **options):
     Raises:
         FileNotFoundError: no such checkpoint.
     """
-    place = folder(name)
-    if not (place / "config.json").is_file():
-        raise FileNotFoundError(f"no checkpoint named {name!r} (there are: "
-                                f"{', '.join(available()) or 'none'}); `make checkpoints` "
-                                "builds them")
-    return experiments_text.load_kept(place, trace, **options)
+    return experiments_text.load_kept(existing(name), trace, **options)
 
 
 def load_video_model(name: str = "video_base", horizon: int = 7, **options):
@@ -74,13 +84,24 @@ def load_video_model(name: str = "video_base", horizon: int = 7, **options):
     Raises:
         FileNotFoundError: no such checkpoint.
     """
-    place = folder(name)
-    if not (place / "config.json").is_file():
-        raise FileNotFoundError(f"no checkpoint named {name!r} (there are: "
-                                f"{', '.join(available()) or 'none'}); `make checkpoints` "
-                                "builds them")
-    tokens = experiments_video.video_tokens()
+    place, tokens = existing(name), experiments_video.video_tokens()
     return load(place), experiments_video.RobotVideoTask(tokens, horizon, **options)
+
+
+def load_web_model(name: str = "web_base", **options):
+    """A model of the web experiment, with its task.
+
+    Args:
+        name: "web_base" (MLE) or "web_rlvr" (the same after RL).
+        options: go to `WebPageTask`, e.g. `mode="official"`.
+
+    Returns:
+        (model, task).
+
+    Raises:
+        FileNotFoundError: no such checkpoint.
+    """
+    return experiments_web.load_kept(existing(name), **options)
 
 
 def describe(name: str) -> dict:
@@ -104,6 +125,10 @@ def ship(name: str, runs: str | Path, seed: int = 0) -> Path:
         model = load(experiments_video.model_place(study, method, seed, Path(runs)))
         note |= {"test_lpips_greedy": mean(scores["lpips"]), "parameters": size(model)}
         save(model.half(), place)  # half the size; `load` reads it as fp32
+    elif study in experiments_web.STUDIES:
+        model = load(model_folder(study, method, seed, Path(runs)))
+        note |= {"test_f1_greedy": mean(scores["f1"]), "parameters": size(model)}
+        experiments_web.keep(model.half(), place)
     else:
         model = load(model_folder(study, method, seed, Path(runs)))
         note |= {"test_exact_greedy": mean(scores["exact"]), "parameters": size(model)}

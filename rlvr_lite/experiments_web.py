@@ -1,8 +1,10 @@
 """The web experiments: a base model of web pages, RLVR on F1, and their controls.
 
-One study, `web_pages`: MLE to its plateau on recorded transitions, then GRPO on the strict F1 of
-what changes. Its test items come in two groups: *visible* (the page allows to know what changes)
-and *hidden* (texts appear that nobody can know; there F1 rewards silence, likelihood cannot).
+One study, `web_pages`: MLE on recorded transitions, first on whole texts, pages included, for the
+model to learn to copy, then on the answers alone to the validation plateau; then GRPO on the
+strict F1 of what changes. Its test items come in two groups: *visible* (the page allows to know
+what changes) and *hidden* (texts appear that nobody can know; there F1 rewards silence,
+likelihood cannot).
 
     python -m rlvr_lite.experiments_web web_pages --seeds 0 1 2 --jobs 2 --folder runs
     python -m rlvr_lite.experiments_web web_pages --summarise --folder runs
@@ -58,6 +60,7 @@ class WebStudy:
 
     Attributes:
         width, layers, hidden: the Llama.
+        reading: MLE on questions and answers alike, before `base`.
         base: MLE of the base model.
         rl: GRPO; `rank` of LoRA, 0 trains all weights.
         seconds: CPU seconds that each method may train after the base.
@@ -66,13 +69,15 @@ class WebStudy:
 
     name: str
     title: str
-    seconds: float = 400.0
+    seconds: float = 300.0
     rank: int = 16
     width: int = 128
     layers: int = 3
     hidden: int = 384
+    reading: MLEConfig = field(hash=False, default_factory=lambda: MLEConfig(
+        steps=400, lr=2e-3, weight_decay=0.1, schedule="constant"))
     base: MLEConfig = field(hash=False, default_factory=lambda: MLEConfig(
-        steps=5000, batch=32, lr=2e-3, weight_decay=0.1, validate_every=500))
+        steps=3600, lr=2e-3, weight_decay=0.1, validate_every=300))
     rl: GRPOConfig = field(hash=False, default_factory=lambda: GRPOConfig(
         steps=100_000, prompts=16, group=8, minibatches=4, lr=5e-4, schedule="linear"))
     test_items: int = 1200
@@ -148,14 +153,16 @@ def validator(study: WebStudy) -> Callable:
 def omission(model, task: WebPageTask, found: list[Transition], group_size: int = 8) -> float:
     """Share of sampled answers that leave out every unknowable item: what RL could find.
 
-    Only pages count on which something unknowable appears.
+    Only pages count on which something unknowable appears; an answer that was cut off is not
+    silent.
     """
-    chosen = [t for t in found if len(deducible(t, constant()).new)
-              < len(difference(t.before, t.after).new)]
-    some = answers(model, task, chosen, 1.0, group_size) if chosen else []
-    return mean(float(len((task.read(a) or {"new": ()})["new"])
-                      <= len(deducible(t, constant()).new))
-                for found, t in zip(some, chosen) for a in found) if chosen else 0.0
+    known = {t: len(deducible(t, constant()).new) for t in found}
+    chosen = [t for t in found if known[t] < len(difference(t.before, t.after).new)]
+    if not chosen:
+        return 0.0
+    return mean(float((items := task.read(ids)) is not None and len(items["new"]) <= known[t])
+                for t, some in zip(chosen, answers(model, task, chosen, 1.0, group_size))
+                for ids in some)
 
 
 def evaluate(model, study: WebStudy, seed: int, method: str) -> Run:
@@ -220,15 +227,21 @@ def load_base(study: WebStudy, seed: int, folder: Path):
 
 
 def mle(study: WebStudy, seed: int, folder: Path) -> Run:
-    """The base: MLE on the recorded transitions, to its validation plateau."""
+    """The base: MLE on whole texts, then on the answers, to its validation plateau."""
     place = run_folder(study.name, "mle", seed, folder)
     model = build(tokenizer().vocab_size, study.width, study.layers, hidden=study.hidden,
                   max_tokens=1024, seed=seed)
+    texts = [(question[:1], question[1:] + answer) for question, answer in gold_pairs()]
+    log = log_of(study, "mle", seed)
+    reading = train_mle(model, texts, replace(study.reading, seed=seed), folder=place / "reading",
+                        log=log)
     history = train_mle(model, gold_pairs(), replace(study.base, seed=seed), validator(study),
-                        best="validation_f1", folder=place, log=log_of(study, "mle", seed))
+                        best="validation_f1", folder=place, log=log)
     keep(model, place / "model")
     run = evaluate(model, study, seed, "mle")
-    run.history, run.cost = history, mle_cost(history, study.base.batch)
+    run.history = history
+    run.cost = {key: value + mle_cost(reading, study.reading.batch)[key]
+                for key, value in mle_cost(history, study.base.batch).items()}
     return run
 
 

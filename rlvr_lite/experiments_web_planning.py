@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from rlvr_lite.planning_web import (
     Agent,
     AgentConfig,
     Dynamics,
+    Imagined,
     ModelDynamics,
     TrueDynamics,
     planner,
@@ -36,7 +37,7 @@ from rlvr_lite.planning_web import (
     run,
 )
 from rlvr_lite.worlds.web_graphs import Graph, graphs
-from rlvr_lite.worlds.web_pages import group
+from rlvr_lite.worlds.web_pages import Action, Page, group
 
 MODELS = ("mle", "mle_continued", "rlvr")
 
@@ -110,10 +111,22 @@ def planned(study: PlanningStudy, seed: int, name: str,
     return found
 
 
+def remembered(dynamics: Dynamics) -> Dynamics:
+    """The same dynamics; what was imagined once is not imagined again."""
+    known: dict[tuple, Imagined] = {}
+
+    def imagine(goal: str, page: Page, actions: Sequence[Action]) -> list[Imagined]:
+        new = [action for action in actions if (goal, page, action) not in known]
+        known.update(((goal, page, action), found)
+                     for action, found in zip(new, dynamics(goal, page, new)))
+        return [known[goal, page, action] for action in actions]
+    return imagine
+
+
 def with_model(study: PlanningStudy, seed: int, folder: Path, name: str) -> Run:
     """Plan with a model of `web_pages`."""
     place = model_folder(study.models, name, seed, folder)
-    dynamics = ModelDynamics(*experiments_web.load_kept(place))
+    dynamics = remembered(ModelDynamics(*experiments_web.load_kept(place)))
     return planned(study, seed, name, lambda graph: dynamics)
 
 

@@ -14,6 +14,7 @@ verdict is read off the probabilities of the world model, not asked of another m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -23,11 +24,12 @@ import torch
 from rlvr_lite.llama import pad
 from rlvr_lite.model import logp, sample
 from rlvr_lite.tasks.web_page import ARROW, WebPageTask, question_text
-from rlvr_lite.worlds.web_graphs import TOP, Graph
+from rlvr_lite.worlds.web_graphs import DEPTH, DEPTHS, TOP, Graph
 from rlvr_lite.worlds.web_pages import Action, Page, write_page
-from rlvr_lite.worlds.web_policy import candidates, named, strings
+from rlvr_lite.worlds.web_policy import TEXT_BOXES, candidates, named, strings
 
 VERDICTS = ("success", "failure")
+ORDINALS = {"radio": "radio button", "checkbox": "checkbox", "textbox": "textbox"}
 
 
 @dataclass(frozen=True)
@@ -92,21 +94,58 @@ class TrueDynamics:
 def progress(goal: str, page: Page, imagined: Page, seen: set[str] = frozenset()) -> float:
     """How much an imagined page looks like a step towards the goal.
 
-    +1 for each ticked element that the goal names, -1 for each that it does not; +0.6 for each
-    text box that holds a string of the goal; +0.4 for anything newly visible
-    that the goal names; -0.5 where nothing changes, -0.3 for a page that was seen already.
+    +1 for each ticked element that the goal asks for, -1 for each that it does not; +0.6 for each
+    string of the goal that stands in a text box, 0.5 more or less by `fits`, but -0.3 where it
+    stands in another box, too; +0.4 for anything newly visible that the goal names; -0.5 where
+    nothing changes, -0.3 for a page that was seen already.
     """
     value = -0.5 * (imagined == page) - 0.3 * (write_page(imagined) in seen)
-    typed, before = strings(goal), {(e.role, e.name) for e in page}
-    for element in imagined[1:]:
-        wanted = named(goal, element)
+    before, left = {(e.role, e.name) for e in page}, strings(goal)
+    typed = set(left)
+    for i, element in enumerate(imagined[1:], 1):
+        wanted = wants(goal, imagined, i)
         if {"checked", "selected", "pressed"} & set(element.state.split()):
             value += 1.0 if wanted else -1.0
-        if element.value and element.value in typed:
-            value += 0.6
+        if element.value in left and element.value:
+            left.remove(element.value)
+            value += 0.6 + 0.5 * fits(goal, imagined, i)
+        elif element.value in typed and element.value:
+            value -= 0.3
         if wanted and element.role != "text" and (element.role, element.name) not in before:
             value += 0.4
     return value
+
+
+def wants(goal: str, page: Page, i: int) -> bool:
+    """Whether a goal names an element, or says which one of its kind: "the 2nd textbox"."""
+    place = _ordinal(goal, page, i)
+    return named(goal, page[i]) if place is None else place
+
+
+def _ordinal(goal: str, page: Page, i: int) -> bool | None:
+    """None where the goal does not count elements of this kind."""
+    word = ORDINALS.get(page[i].role)
+    found = re.search(rf"(\d)(?:st|nd|rd|th) {word}", goal) if word else None
+    return found and int(found[1]) == sum(e.role == page[i].role for e in page[:i + 1])
+
+
+def fits(goal: str, page: Page, i: int) -> int:
+    """Whether a text box is the place for what stands in it: 1 yes, -1 another one is, 0 unknown.
+
+    The goal may count boxes; otherwise the words beside the string in the goal are compared with
+    the labels of the boxes: "directed by Casey" and `Director Name`.
+    """
+    if (place := _ordinal(goal, page, i)) is not None:
+        return 1 if place else -1
+    before, _, after = goal.partition(page[i].value)
+    near = _stems(" ".join([*before.split()[-2:], *after.split()[:1]]))
+    fit = [j for j, e in enumerate(page) if e.role in TEXT_BOXES
+           and _stems(e.name or page[j - 1].name) & near]
+    return 1 if i in fit else -1 if fit else 0
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:5] for word in re.findall(r"[a-z]{4,}", text.lower())}
 
 
 @dataclass(frozen=True)
@@ -205,13 +244,40 @@ class Episode:
 
 def run(graph: Graph, agent: Agent) -> Episode:
     """One episode on a recorded page; the page's own reward says whether it was won."""
-    node, pages, actions, seen = 0, [graph.reset()], [], set()
-    while len(actions) < graph.depth and graph.edges[node]:
+    node = 0
+
+    def step(action: Action) -> Page:
+        nonlocal node
+        node = graph.step(node, action)
+        return graph.pages[node]
+
+    pages, actions = _act(graph.goal, graph.reset(), step, graph.depth, agent)
+    return Episode(pages, actions, graph.rewards[node] > 0)
+
+
+def run_live(browser, task: str, seed: int, agent: Agent, depth: int | None = None) -> Episode:
+    """The same on a live page; needs the extra `web`.
+
+    Args:
+        browser: an open `web_browser.Browser`.
+        task, seed: which page.
+        agent: as for `run`.
+        depth: actions of an episode; None: as many as a recorded graph of the task has.
+    """
+    goal, page = browser.reset(task, seed)
+    pages, actions = _act(goal, page, browser.step, depth or DEPTHS.get(task, DEPTH), agent)
+    return Episode(pages, actions, browser.reward() > 0)
+
+
+def _act(goal: str, page: Page, step: Callable[[Action], Page], depth: int, agent: Agent):
+    """Pages and actions of an episode, until its verdict, its last action, or an agent at a
+    loss."""
+    pages, actions, seen = [page], [], set()
+    while len(actions) < depth and pages[-1][0].state == "ongoing":
         seen.add(write_page(pages[-1]))
-        action = agent(graph.goal, pages[-1], seen)
+        action = agent(goal, pages[-1], seen)
         if action is None:
             break
-        node = graph.step(node, action)
         actions.append(action)
-        pages.append(graph.pages[node])
-    return Episode(tuple(pages), tuple(actions), graph.rewards[node] > 0)
+        pages.append(step(action))
+    return tuple(pages), tuple(actions)

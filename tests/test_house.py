@@ -179,7 +179,8 @@ ORDER = [  # from left to right; modules of one row may import each other
     "_compat paths profile paper figure", "worlds metrics perceptual", "tokenizers", "tasks",
     "llama sampling", "model", "evaluation mle lora", "grpo reconstruction",
     "planning policy_evaluation",
-    "experiments", "checkpoints drawing show", "checks interop", "__init__ __main__",
+    "experiments", "checkpoints drawing experiments_scaling show", "checks interop verify",
+    "__init__ __main__",
 ]
 RANK = {name: place for place, row in enumerate(ORDER) for name in row.split()}
 

@@ -125,3 +125,32 @@ def test_settings_that_make_no_sense_are_refused():
     for wrong in ({"top": 0}, {"depth": 3}, {"branch": 0}, {"top": 99}):
         with pytest.raises(ValueError):
             AgentConfig(**wrong)
+
+
+def test_progress_knows_where_a_string_belongs():
+    """Each string counts once, and more in the box whose label the goal speaks of."""
+    goal = 'Search for drama movies directed by Moran from year 1975.'
+    boxes = (Element("page", state="ongoing"), Element("text", "Year:"),
+             Element("textbox", state="value ''"), Element("text", "Director Name"),
+             Element("textbox", state="value ''"))
+
+    def typed(**texts):
+        return tuple(Element("textbox", state=f"value '{texts[f'b{i}']}'") if f"b{i}" in texts
+                     else e for i, e in enumerate(boxes))
+    assert progress(goal, boxes, typed(b2="1975")) == pytest.approx(1.1)
+    assert progress(goal, boxes, typed(b2="Moran")) == pytest.approx(0.1)
+    assert progress(goal, boxes, typed(b2="drama")) == pytest.approx(0.6)
+    assert progress(goal, boxes, typed(b2="1975", b4="1975")) == pytest.approx(0.8)
+    counted = 'Enter the number "7" into the 2nd textbox.'
+    assert progress(counted, boxes, typed(b4="7")) == pytest.approx(1.1)
+    assert progress(counted, boxes, typed(b2="7")) == pytest.approx(0.1)
+
+
+def test_progress_counts_elements_without_a_name():
+    goal = "Check the 2nd radio button."
+
+    def ticked(j):
+        return (Element("page", state="ongoing"), *(
+            Element("radio", state="checked" if i == j else "unchecked") for i in range(3)))
+    assert progress(goal, ticked(None), ticked(1)) == pytest.approx(1.0)
+    assert progress(goal, ticked(None), ticked(0)) == pytest.approx(-1.0)

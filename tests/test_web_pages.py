@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import collections
+import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -102,6 +105,17 @@ def test_the_policy_proposes_what_is_there():
         assert weights == sorted(weights, reverse=True)
     over = (Element("page", state="success"), Element("button", "OK"))
     assert web_policy.candidates("Click OK.", over) == []
+
+
+def test_trees_in_the_first_chapter_are_those_of_its_pictures():
+    root = Path(__file__).resolve().parent.parent
+    recorded = json.loads((root / "book/images/web/pages.json").read_text("utf-8"))
+    chapter = (root / "notebooks/src/01_worlds.py").read_text("utf-8")
+    shown = re.findall(r"!\[.{40,}\]\(\.\./book/images/web/([\w-]+)\.png\)", chapter)
+    assert len(shown) == 2
+    for task in shown:
+        assert "\n".join(recorded[task]["page"]) in chapter
+        assert (root / f"book/images/web/{task}.png").is_file()
 
 
 def test_the_long_form_is_the_papers():

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 import record_web_pages as recorder
+from rlvr_lite import planning_web
 from rlvr_lite.paths import data_folder
 from rlvr_lite.worlds import web_browser, web_graphs, web_pages, web_policy, web_solvers
 from rlvr_lite.worlds.web_pages import Action, Element, read_lines, transitions
@@ -267,6 +268,18 @@ def test_a_graph_is_what_the_live_page_does(task, browser):
         node = graph.step(node, action)
         assert browser.step(action) == graph.pages[node]
     assert browser.reward() == graph.rewards[node]
+
+
+@needs_browser
+@needs_graphs
+@pytest.mark.parametrize("task", ["click-checkboxes", "enter-password", "click-tab-2-hard"])
+def test_an_agent_does_the_same_on_the_live_page(task, browser):
+    """Replay of recorded graphs measures what the agent really achieves."""
+    for graph in [graph for graph in web_graphs.graphs() if graph.task == task][:2]:
+        for agent in (planning_web.policy("first"),
+                      planning_web.planner(planning_web.TrueDynamics(graph))):
+            assert (planning_web.run_live(browser, task, graph.seed, agent)
+                    == planning_web.run(graph, agent))
 
 
 @needs_browser

@@ -203,12 +203,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def assemble(tasks, parts: Path, out: Path, counts: dict[str, int]) -> None:
-    """The files of the splits from the parts that are there, task after task."""
+    """The files from the parts that are there, task after task; without parts a file stays."""
     for split in SPLITS:
         paths = [part_path(parts, split, number, task) for task in tasks_of(split)
                  if task in tasks for number in range(counts[split])]
         rows = [row for path in paths if path.is_file() for row in read_lines(path)]
-        write_lines(rows, out / f"{split}.jsonl.xz")
+        if rows:
+            write_lines(rows, out / f"{split}.jsonl.xz")
     rows = [row for task in GRAPHS for path in sorted(parts.glob(f"graph_??_{task}.jsonl.xz"))
             for row in read_lines(path)]
     if rows:

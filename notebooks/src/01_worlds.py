@@ -7,9 +7,10 @@
 #
 # **You will** build a state of a text game and look at it as JSON and as a
 # drawing, play commands, follow a thermostat through six ticks of time, and
-# split the game into training and test data without a leak. Then you watch a
-# robot at work, and ask the same questions of its films: what does an action
-# do, what would a careless model get right for free, is the test split new?
+# split the game into training and test data without a leak. Then you read web
+# pages as a browser describes them, watch a robot at work, and ask the same
+# questions of both recordings: what does an action do, what would a careless
+# model get right for free, is the test split new?
 #
 # **You need** Python, and nothing else from this book.
 
@@ -49,9 +50,7 @@
 # All three are turned into the same thing, a question and an answer made of
 # tokens, and from there on the same model, the same likelihood training and
 # the same reinforcement learning serve all of them. This chapter builds the
-# first world and ends with a look at the third. The web pages come in their
-# own chapter, with their own recording; nothing in the text chapters depends
-# on them.
+# first world by hand and then opens the recordings of the other two.
 
 # %% [markdown]
 # ## A state, built by hand
@@ -293,9 +292,181 @@ for model, (unchanged, changed, overall) in paper.TEXT_GAME.items():
 # licence; the loader finds your copy or downloads the published file.
 
 # %% [markdown]
+# ## The second world: a web page
+#
+# A web agent need not look at pixels. It can read what a screen reader reads:
+# the browser's **accessibility tree**, a list of elements, each with a role, a
+# name and perhaps a state. The paper does so on the sites of WebArena
+# {cite}`zhou2024webarena`. Our pages are those of MiniWoB++
+# {cite}`liu2018miniwob`: a login form, a menu, an inbox, small, but real HTML
+# and JavaScript in a real browser. They were recorded once and are part of this
+# book. You need no browser to read them.
+#
+# ![A yellow box with the goal: enter the username nathalie and a password and press login. Below it two text boxes, nathalie in the first, and a button Login.](../book/images/web/login-user.png)
+#
+# Here is the same page as a state. One element a line; the number of the line
+# is the **id** that actions use.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.worlds.web_pages import read_page
+
+page = read_page("""\
+[0] page ongoing
+[1] text 'Username'
+[2] textbox value 'nathalie'
+[3] text 'Password'
+[4] textbox value ''
+[5] button 'Login'""")
+show.table(["id", "role", "name", "state"],
+           [[i, e.role, e.name, e.state] for i, e in enumerate(page)],
+           "The picture above as a state")
+
+# %% [markdown]
+# Two things differ from the picture. The yellow box is missing: the **goal** is
+# no part of the page. It is handed to the agent, and to the world model
+# together with its question. And line 0 is new. It is the page's own
+# **verdict**: `ongoing`, `success`, or `failure`. MiniWoB++ itself decides when
+# an episode is over and what it was worth; `success` is the full reward,
+# anything less a failure. So the reward is folded into the state again.
+#
+# Nothing else may give it away. We look for the goal, and for the display of
+# reward and time that MiniWoB++ shows beside each page, in all test pages.
+
+# %% tags=["nbval-check-output"]
+from collections import Counter
+
+from rlvr_lite.worlds import web_pages
+
+web = {split: web_pages.transitions(split) for split in web_pages.SPLITS}
+steps = web["test"]
+display = ("Last reward", "Time left", "Episodes done")
+print("transitions:", *(f"{name} {len(web[name])}  " for name in web))
+print("test pages that hold the goal   :",
+      sum(t.goal in e.name for t in steps for e in t.before))
+print("... or the display of the reward:", sum(
+    word in e.name for t in steps for e in t.before for word in display))
+print("verdict before an action:",
+      dict(Counter(t.before[0].state for t in steps)))
+print("verdict after an action :",
+      dict(Counter(t.after[0].state for t in steps)))
+
+# %% [markdown]
+# ### What an action changes
+#
+# There are two actions: `click [5]`, and `type [2] some text`, which replaces
+# what stood there. Most of a page stays as it is, so we write the *difference*
+# to the next page. Here is an episode that ends well.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.worlds.web_pages import apply, difference, write_difference
+
+episode = [t for t in steps if (t.task, t.seed) == ("login-user", 200000)]
+print(episode[0].goal)
+for t in episode:
+    change = write_difference(difference(t.before, t.after))
+    print(f"{t.action!s:15} leads to   {change}")
+
+# %% [markdown]
+# `~[2]` says that element 2 has a new state. Two more marks are needed when
+# elements come and go: `-[3]` deletes one, `+[2] link 'Olin'` puts a new one
+# after the old element 2. All ids are those of the page *before*.
+#
+# ![A search page: a text box with Alan, a button Search, below it three results with blue titles, green addresses and a line of text each, and links to more pages.](../book/images/web/search-engine.png)
+#
+# Before the click on *Search*, this page ended with the button.
+
+# %% tags=["nbval-check-output"]
+after = read_page("""\
+[0] page ongoing
+[1] textbox value 'Alan'
+[2] button 'Search'
+[3] link 'Myron'
+[4] text 'https://ornarecurabitur.ca'
+[5] text 'Pulvinar. Senectus.'
+[6] link 'Cristin'
+[7] text 'https://porttitor.net'
+[8] text 'Lacus, sed euismod.'
+[9] link 'Ignacio'
+[10] text 'https://www.lorem.tv'
+[11] text 'Sed enim, etiam.'
+[12] link '1'
+[13] link '2'
+[14] link '3'
+[15] link '>'""")
+before = after[:3]
+print("click [2] leads to")
+print(write_difference(difference(before, after)))
+
+# %% [markdown]
+# A difference is only worth something if it leads back to the page: applied to
+# the page before, it must give the next one, element by element. And how often is
+# there none? That is what doing nothing gets right.
+
+# %% tags=["nbval-check-output"]
+for split in ("test", "held_out"):
+    changes = [difference(t.before, t.after) for t in web[split]]
+    right = sum(apply(t.before, change) == t.after
+                for t, change in zip(web[split], changes))
+    print(f"{split:8} {right} of {len(changes)} pages recovered; "
+          f"nothing changes in {changes.count(web_pages.Difference())}")
+
+# %% [markdown]
+# In this world the trivial predictor is weak, since hardly any step leaves
+# the page as it was. The difficulty lies elsewhere.
+
+# %% [markdown]
+# ### What a page does not tell
+#
+# Read the search results again. The text box, the button, the links `1`, `2`,
+# `3` can be foreseen, by somebody who has seen such pages. *Myron* cannot. No
+# model, however good, can know what a page has not shown. So our tasks come in
+# groups. In **visible** tasks, goal, page and action settle what changes. In
+# **hidden** ones, texts appear that nobody can know. Two more tasks are **held
+# out**: no training page is of their kind. The next table counts items a
+# step, and calls a new one *unknowable* if its name stands neither in the question
+# nor on many other pages of its task.
+
+# %% tags=["nbval-check-output"]
+from statistics import mean
+
+from rlvr_lite.tasks.web_page import constant_names, deducible
+
+constant = constant_names(web["train"])
+asked = {(t.goal, t.before, t.action) for t in web["train"]}
+rows = []
+for task in web_pages.VISIBLE + web_pages.HIDDEN + web_pages.HELD_OUT:
+    found = [t for s in ("test", "held_out") for t in web[s] if t.task == task]
+    pairs = [(difference(t.before, t.after), deducible(t, constant))
+             for t in found]
+    counts = [mean(numbers) for numbers in zip(*(
+        (len(d.updated), len(d.deleted), len(d.new),
+         len(d.new) - len(known.new)) for d, known in pairs))]
+    seen = mean((t.goal, t.before, t.action) in asked for t in found)
+    rows.append([task, web_pages.group(task).replace("_", " "),
+                 *(f"{n:.1f}" for n in counts), f"{seen:.0%}"])
+show.table(["task", "group", "updated", "deleted", "new", "unknowable",
+            "asked in train"], rows, "Items a step, by task")
+
+# %% [markdown]
+# ### Is the test split new?
+#
+# Pages are split by their *page seed*, the number from which MiniWoB++ draws all
+# names and texts. No seed is shared. The last column asks the better
+# question: which test *questions*, goal, page and action together, also stand in
+# the training data? In most tasks hardly one does. In `enter-text` and
+# `click-menu-2` nearly all do, because their pages have so little to
+# vary: new seeds, old situations. A model that is right there may have learned them by
+# heart. Whoever wants to know about new pages looks at the other tasks, and
+# at the two held-out ones.
+#
+# One more warning. A tree is not always the whole state. Open the search of
+# `email-inbox-noscroll` and the mails are gone from the page; cancel it, and
+# they are back. The page remembers them, its tree does not tell.
+
+# %% [markdown]
 # ## The third world: a robot on film
 #
-# The text game tells us what is there. A camera does not. The state of our third
+# Game and page tell us what is there. A camera does not. The state of our third
 # world is a picture of 64 x 64 pixels: 12,288 numbers, and none of them is
 # called *drawer*.
 #
@@ -583,6 +754,46 @@ rlvr_lite.checks.ch01.leaked(leaked)
 # :::
 
 # %% [markdown]
+# :::{exercise} The next page
+# :label: ex-01-next-page
+#
+# *Goal: apply a difference whose ids all mean the old page · Difficulty: 3/5 · Minutes: 15*
+#
+# A page is a list of lines without ids. Write
+# `next_page(lines, updated, deleted, new)` and return the list of the next page.
+# `updated` maps an id to its new line, `deleted` is a set of ids, `new` a list of
+# pairs (id, line): the line stands after the old element `id`. Several new
+# lines of one place keep their order. All ids are positions in `lines`, which
+# must not be changed.
+# :::
+
+# %% tags=["exercise"]
+def next_page(lines, updated, deleted, new):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch01.next_page(next_page)
+
+# %% [markdown]
+# :::{solution} ex-01-next-page
+# :class: dropdown
+#
+# ```python
+# def next_page(lines, updated, deleted, new):
+#     page = []
+#     for i, line in enumerate(lines):
+#         if i not in deleted:
+#             page.append(updated.get(i, line))
+#         page += [text for place, text in new if place == i]
+#     return page
+# ```
+#
+# A new list is built. Whoever deletes and inserts in place moves all the lines
+# behind, and the next id already means another element.
+# :::
+
+# %% [markdown]
 # :::{exercise} What copying costs
 # :label: ex-01-copy-error
 #
@@ -625,6 +836,8 @@ rlvr_lite.checks.ch01.copy_error(copy_error)
 # | share of changed transitions | stated beside every accuracy | accuracy may be the do-nothing baseline in disguise |
 # | blocked actions | present in every split | the model never learns that commands can fail |
 # | created and removed objects | present in train and test | the answer format is never tested on them |
+# | pages recovered from their difference | all of them | the answer format cannot say everything that happens |
+# | test questions that also stand in training | few, task by task | a task measures memory: read its number with care |
 # | success by actor | successes *and* failures in every task | the model shows a success to whoever acts |
 # | nearest start in train | far, in the units of the world | a split by seed is not yet a split by situation |
 # | error of copying at your gap | stated beside every video metric | a low LPIPS may only mean that little moves |
@@ -636,14 +849,19 @@ rlvr_lite.checks.ch01.copy_error(copy_error)
 # - Splitting transitions instead of states. Two commands in the same state
 #   share almost everything.
 # - Forgetting that time passes after a blocked command.
+# - Taking a new seed for a new page.
+# - Leaving goal or reward on the page. A model finds them before you do.
 # - Filming experts only.
 # - Taking one frame for a state. What moves has a velocity.
 #
 # ## Further reading
 #
 # - RLVR-World {cite}`wu2025rlvr`, section 4.1 (world models as transitions),
-#   appendix A.1 (text-game data), section 6.1 and appendix A.4 (robot video),
-#   section 6.4 (why failures are needed).
+#   appendix A.1 (text-game data), section 5.2 and appendix A.2 (web pages),
+#   section 6.1 and appendix A.4 (robot video), section 6.4 (why failures are
+#   needed).
 # - ByteSized32 state prediction {cite}`wang2024simulators`, where the two halves
 #   of a transition are measured apart.
+# - MiniWoB++ {cite}`liu2018miniwob`: more than a hundred small web tasks; WebArena
+#   {cite}`zhou2024webarena`: whole sites, which the paper uses.
 # - Meta-World {cite}`yu2019metaworld`: fifty tasks, of which we film three.

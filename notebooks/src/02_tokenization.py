@@ -7,11 +7,11 @@
 #
 # **You will** turn a state into one line of text, train a byte-pair tokenizer
 # on the game, see why digits stay apart, write a transition as a question and
-# an answer, and count what each choice costs. Then you do the same for film:
-# round a picture to 64 codes, say what is new in four, cut an action into bins,
-# and put everything into one row of ids.
+# an answer, and count what each choice costs. You do the same for web pages,
+# and then for film: round a picture to 64 codes, say what is new in four, cut an
+# action into bins, and put everything into one row of ids.
 #
-# **You need** [chapter 1](01_worlds.ipynb): states, commands, ticks, films.
+# **You need** [chapter 1](01_worlds.ipynb): states, commands, ticks, pages, films.
 
 # %% tags=["setup"]
 {{setup}}
@@ -251,6 +251,101 @@ for label, size in (("line", round(mean(lengths["state as a line"]))),
     print(f"reading one {label}: {size} tokens, "
           f"{2 * weights * size / 1e6:.0f} million operations, "
           f"{spent:.1f} ms")
+
+# %% [markdown]
+# ## A page in tokens
+#
+# A web page is text already: goal, page and action are the question, the
+# difference is the answer. The tokenizer is again a BPE, with two changes. Here
+# is why.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.tasks import web_page
+from rlvr_lite.worlds import web_pages
+
+steps = web_pages.transitions("train")[::5]
+words = web_page.train_tokenizer(steps)
+typed = next(s for s in web_pages.transitions("test")
+             if (s.task, s.seed) == ("login-user", 200000))
+question = web_page.question_text(typed.goal, typed.before, typed.action)
+print(question + "=>", web_page.answer_text(typed))
+for text in ("[12]", "~[12]", "-[3]"):
+    print(f"{text!r:9}", words.tokens(text))
+print("ids that are one token:", *(i for i in range(30)
+                                   if len(words.encode(f"[{i}]")) == 1))
+
+# %% [markdown]
+# **An id is one token**, brackets included. Digits stay apart elsewhere, so that
+# a model can compute with them. But nobody computes with an id. It is a name, and
+# the model has to find the line that bears it. With one token, this is one
+# comparison: the `[2]` that it has written, and the `[2]` at the start of a line.
+# (Ids so high that they are rare fall back to digits.)
+#
+# **A blank after every opening quote.** Most of what an answer says it *copies*, and a
+# word can be copied token by token only if it is the same tokens wherever it
+# stands. A quote before it would change them:
+
+# %% tags=["nbval-check-output"]
+name = typed.action.text
+plain = f"[2] textbox value '{name}'"
+for text in (f"type [2] {name}", plain, web_page.spaced(plain)):
+    print(f"{text:29}", "|".join(words.tokens(text)))
+pieces = words.encode(" " + name)
+for part, text in (("question", question),
+                   ("answer", web_page.answer_text(typed))):
+    ids = words.encode(text)
+    found = sum(ids[i:i + len(pieces)] == pieces for i in range(len(ids)))
+    print(f"{part}: the name stands there {found} time(s), same tokens")
+
+# %% [markdown]
+# The blank is put in before encoding (`spaced`) and taken out after decoding; no
+# metric ever sees it.
+#
+# ### The paper's form beside ours
+#
+# The paper's model writes three sections with whole lines, as WebArena prints
+# them. A pretrained model has seen thousands of such pages. Ours, with about a
+# million parameters, writes only what the id does not tell: no role and name of an
+# updated element, nothing but the id of a deleted one.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.tasks import web_f1
+
+
+def long_answer(s):
+    change = web_pages.difference(s.before, s.after)
+    return web_f1.write(web_pages.long_form(s.before, change))
+
+
+opened = next(s for s in web_pages.transitions("test")
+              if (s.task, s.seed, s.step) == ("click-dialog-2", 200001, 0))
+print(opened.goal, "/", opened.action)
+print("\n--- the paper's form\n" + long_answer(opened))
+print("\n--- ours\n" + web_page.answer_text(opened))
+
+# %% tags=["nbval-check-output"]
+long_words = TextTokenizer.train(
+    [text for s in steps for text in (long_answer(s), web_page.question_text(
+        s.goal, s.before, s.action))], 1024, web_page.PIECES)
+test = web_pages.transitions("test")
+sizes = {"question": [len(words.encode(web_page.question_text(
+    s.goal, s.before, s.action))) for s in test],
+    "answer": [len(words.encode(web_page.answer_text(s))) for s in test],
+    "answer, the paper's form": [len(long_words.encode(long_answer(s)))
+                                 for s in test]}
+rows = [[name, f"{mean(found):.1f}", *(sorted(found)[len(found) * k // 100]
+                                       for k in (50, 95)), max(found)]
+        for name, found in sizes.items()]
+show.table(["tokens of", "mean", "median", "95 %", "longest"], rows,
+           "Web pages, test split; each form has a tokenizer of its own")
+
+# %% [markdown]
+# Half of the answers have a handful of tokens, one line that changes. The long ones
+# are pages that open. Both forms say the same, since the long one can be
+# computed from the short one and the page. Mind what this means for a reward:
+# an answer is judged by *lines*, so a form with other lines is another
+# reward. In the long form, even a section in which nothing happens has a line,
+# `None` (chapter 5).
 
 # %% [markdown]
 # ## A frame is not a text
@@ -765,6 +860,7 @@ rlvr_lite.checks.ch02.action_bin(action_bin)
 # | texts not restored by decode(encode) | none | the reward judges something the model did not write |
 # | tokens per word | close to one | the vocabulary is too small for the world |
 # | digits | one token each | arithmetic hides inside tokens |
+# | a word in question and answer | the same tokens | copying is harder than it has to be: look at quotes and blanks |
 # | longest response | below `max_new` | answers are cut off and count as unreadable |
 # | perplexity of the codes | a good part of the book | few words do all the work: fewer codes, or longer training |
 # | floor of the video tokenizer | far below the error of copying | train the tokenizer, not the world model |
@@ -784,8 +880,9 @@ rlvr_lite.checks.ch02.action_bin(action_bin)
 # ## Further reading
 #
 # - RLVR-World {cite}`wu2025rlvr`, section 4.2 (unified sequence modelling),
-#   section 6.1 and appendix A.4 (video tokenizers, bins, equations 7 and 8),
-#   appendix D (prompts and responses).
+#   section 5.2 and appendix A.2 (changes of a web page), section 6.1 and
+#   appendix A.4 (video tokenizers, bins, equations 7 and 8), appendix D (prompts
+#   and responses).
 # - Byte-pair encoding {cite}`sennrich2016bpe`; finite scalar quantization
 #   {cite}`mentzer2024fsq`.
 # - iVideoGPT {cite}`wu2024ivideogpt`, where tokens conditioned on a context frame

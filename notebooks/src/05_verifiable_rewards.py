@@ -7,11 +7,11 @@
 #
 # **You will** turn a metric into a reward, judge predicted states all or
 # nothing and with partial credit, find the holes in two published rewards,
-# let a small policy exploit them, reward a film for its pixels, and see what
-# likelihood cannot express.
+# let a small policy exploit them, judge what a click changes on a web page,
+# reward a film for its pixels, and see what likelihood cannot express.
 #
-# **You need** the states of chapter 1; for the film also its last part, and the
-# tokens of chapter 2. No model is trained here.
+# **You need** the states and pages of chapter 1; for the film also its last part,
+# and the tokens of chapter 2. No model is trained here.
 
 # %% tags=["setup"]
 {{setup}}
@@ -501,6 +501,49 @@ for name, text in tried.items():
 # exactly the kind of repetition that likelihood training is blamed for.
 
 # %% [markdown]
+# ### How much is a hole worth?
+#
+# That was one invented page. On real ones the holes are wider or narrower. We
+# let both judges read five answers to every recorded test step, written in the
+# paper's form: the perfect answer, the perfect one with a flaw, and two answers
+# that know nothing.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.worlds import web_pages
+
+steps = web_pages.transitions("test")
+scored = {}
+for t in steps:
+    change = web_pages.difference(t.before, t.after)
+    gold = web_pages.long_form(t.before, change)
+    first = next((name for name in gold if gold[name]), None)
+    again = {name: lines * (4 if name == first else 1)
+             for name, lines in gold.items()}
+    for name, text in (("perfect", write(gold)),
+                       ("its first section four times", write(again)),
+                       ("a closing line", write(gold) + "\nDone."),
+                       ("None, None, None", write({})), ("empty text", "")):
+        scored.setdefault(name, []).append(
+            [f1(text, write(gold), m)["reward"] for m in ("official",
+                                                          "strict")])
+rows = [[name, *(f"{mean:.3f}" for mean in np.mean(found, 0))]
+        for name, found in scored.items()]
+show.table(["answer", "official", "strict"], rows,
+           f"Mean F1 over {len(steps)} steps on recorded pages")
+
+# %% [markdown]
+# **To say `None` three times is worth more than half of all points.** Most clicks
+# change one line, so two of three sections are truly empty, and each empty one is a
+# right item. With the long lists of the paper's pages the effect must be smaller, but
+# it is there: a model can raise its score by leaving sections empty. Under `strict` the same answer
+# earns something only where nothing changes at all. **Repetition is free**
+# under `official`, and halves the strict reward. And a closing line, which any
+# chatty model writes, is an item like any other, for both judges.
+#
+# None of this says that the paper's gain is a hack. It says that two numbers belong
+# beside an official F1: that of the empty answer, and a strict one.
+
+# %% [markdown]
 # ## Films: reward the pixels
 #
 # A video world model writes codes. The frozen decoder paints them, and the
@@ -767,6 +810,89 @@ show.show_png(fig, "Left, the log-likelihood rises with the probability w "
 # and optimising it harder makes things worse.
 
 # %% [markdown]
+# ### On a real page
+#
+# Here is such a click, from the recording. A closed section opens. That it is
+# *expanded* afterwards follows from the page; the text in it stands nowhere.
+
+# %% tags=["nbval-check-output"]
+from dataclasses import replace
+
+from rlvr_lite.tasks.web_page import deducible, items
+
+opened = next(t for t in web_pages.transitions("validation")
+              if (t.task, t.seed, t.step)
+              == ("click-collapsible-2-nodelay", 100014, 0))
+change = web_pages.difference(opened.before, opened.after)
+known = deducible(opened, {})
+print(web_pages.write_page(opened.before))
+print(f"--- {opened.action} leads to\n{web_pages.write_difference(change)}")
+(place, element), = change.new
+invented = replace(known, new=((place, replace(element, name="Lorem.")),))
+print("--- strict F1")
+for name, answer in (("all of it", change), ("silence about the text", known),
+                     ("an invented text", invented)):
+    score = f1(items(answer), items(change), "strict")["f1"]
+    print(f"{name:23} {score:.2f}")
+
+# %% [markdown]
+# A perfect likelihood model writes some text here, because each of its examples
+# has one. Its answer is the last row. The row above is worth more, and no recorded
+# answer ever looks like it. Now for all test steps on which something unknowable
+# appears: everything else right, and either silence, or an element of the same
+# role from another page of the task.
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.tasks.web_page import constant_names
+
+train = web_pages.transitions("train")
+always = constant_names(train)
+
+
+def unknowable(t):
+    known = set(deducible(t, always).new)
+    return [pair for pair in web_pages.difference(t.before, t.after).new
+            if pair not in known]
+
+
+pool = {}
+for t in train[::4]:
+    for _, element in unknowable(t):
+        pool.setdefault((t.task, element.role), []).append(element)
+for name in ("visible", "hidden"):
+    asked = [t for t in steps if web_pages.group(t.task) == name]
+    print(f"{name:8} tasks: something unknowable in "
+          f"{sum(bool(unknowable(t)) for t in asked)} of {len(asked)} steps")
+
+# %% tags=["nbval-check-output"]
+rng, found = Random(0), {}
+for t in steps:
+    if not (dark := unknowable(t)):
+        continue
+    change = web_pages.difference(t.before, t.after)
+    guess = tuple((place, rng.choice(pool[t.task, e.role]))
+                  if (place, e) in dark else (place, e)
+                  for place, e in change.new)
+    guessed = replace(change, new=guess)
+    count = len(change.updated) + len(change.deleted) + len(change.new)
+    found.setdefault(t.task, []).append(
+        [len(dark) / count, *(f1(items(a), items(change), "strict")["f1"]
+                              for a in (deducible(t, always), guessed))])
+rows = [[task, len(values), *(f"{m:.2f}" for m in np.mean(values, 0))]
+        for task, values in found.items()]
+show.table(["task", "steps", "unknowable share", "silence", "invention"],
+           rows, "Strict F1 where the page does not tell everything")
+
+# %% [markdown]
+# Silence wins in every task, although the invention was let off lightly: how many
+# elements come, in which place and of which role, was told it. Silence is also a
+# **ceiling**: without lucky guesses no answer gets above it. Chapter 8 puts it
+# beside its models, and asks whether RLVR finds the silence. (A rule of thumb, not
+# a theorem. `deducible` calls a name known if it stands anywhere in the question,
+# though nobody may be sure that it comes up *here*; and unknown what a model may
+# have learned elsewhere, such as the country that *Jers* completes to.)
+
+# %% [markdown]
 # ## Exercises
 #
 # :::{exercise} Partial credit
@@ -945,6 +1071,50 @@ rlvr_lite.checks.ch05.smallest_probability(smallest_probability)
 # :::
 
 # %% [markdown]
+# :::{exercise} How many items to write
+# :label: ex-05-how-many
+#
+# *Goal: choose the answer that a metric wants from what you believe · Difficulty: 4/5 · Minutes: 20*
+#
+# `chances` holds, for each item that you could write, the probability that it is in the
+# truth, the likeliest first. The items are independent, and the truth holds no
+# others. Write `how_many(chances)`: how many items, from the front, make the
+# expected strict F1 largest; the fewest, where several numbers tie. An empty answer to an
+# empty truth scores 1. There are at most eight items, so that all truths can be tried.
+# :::
+
+# %% tags=["exercise"]
+def how_many(chances):
+    ...  # your code
+
+
+# %% tags=["check", "nbval-check-output"]
+rlvr_lite.checks.ch05.how_many(how_many)
+
+# %% [markdown]
+# :::{solution} ex-05-how-many
+# :class: dropdown
+#
+# ```python
+# def how_many(chances):
+#     from itertools import product
+#     from math import prod
+#     expected = [0.0] * (len(chances) + 1)
+#     for truth in product((0, 1), repeat=len(chances)):
+#         p = prod(c if there else 1 - c for c, there in zip(chances, truth))
+#         for k in range(len(chances) + 1):
+#             both = k + sum(truth)
+#             f1 = 2 * sum(truth[:k]) / both if both else 1.0
+#             expected[k] += p * f1
+#     best = max(expected)
+#     return next(k for k, e in enumerate(expected) if e > best - 1e-9)
+# ```
+#
+# Three items with a chance of 0.4 each are all worth writing; one such item beside
+# three sure ones is not, and neither is one alone. No fixed threshold does this.
+# :::
+
+# %% [markdown]
 # :::{exercise} A reward for a film
 # :label: ex-05-film-reward
 #
@@ -986,6 +1156,8 @@ rlvr_lite.checks.ch05.film_reward(film_reward)
 # | reward of doing nothing | printed beside every model | accuracy may be mostly "do not edit" |
 # | reward of the true answer with one flaw | lower, for every flaw you can think of | a hole: the policy will find it |
 # | readable answers | nearly all, and not falling | the extractor is too severe, or the model has learned to break it |
+# | reward of an answer that knows nothing | printed beside every F1 | a third or half of the points may be free |
+# | what cannot be known | counted: a ceiling for honest answers | a gap below 1 looks like a bad model |
 # | parts of the reward | each logged on its own | a rising sum can hide a falling part |
 # | reward of copying, by situation | below the true codes while something moves | the frame gap is too small: rollouts will freeze |
 # | the object of the task, taken away | costs more than a small shift | the metric looks at area, not at things |

@@ -1,4 +1,4 @@
-"""Checks of chapter 1: two trivial baselines, a transition rule, a leak test."""
+"""Checks of chapter 1: two trivial baselines, a transition rule, a leak test, the next page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rlvr_lite.checks.report import call, one_line
+from rlvr_lite.worlds import web_pages
 from rlvr_lite.worlds.text_game import NATURAL, step, transitions
 from rlvr_lite.worlds.text_state import State
 
@@ -33,6 +34,15 @@ def leaked(train, test):
         seen.add(t.state.canonical())
         seen.add(t.next_state.canonical())
     return sum(t.state.canonical() in seen for t in test)
+''',
+    "next_page": '''\
+def next_page(lines, updated, deleted, new):
+    page = []
+    for i, line in enumerate(lines):
+        if i not in deleted:
+            page.append(updated.get(i, line))
+        page += [text for place, text in new if place == i]
+    return page
 ''',
     "copy_error": '''\
 def copy_error(frames, gap):
@@ -109,6 +119,58 @@ WRONG = {
         "def leaked(train, test):\n"
         "    seen = {t.state.canonical() for t in test}\n"
         "    return sum(t.state.canonical() in seen for t in train)\n",
+    ],
+    "next_page": [
+        # deletes in place: the ids behind move
+        "def next_page(lines, updated, deleted, new):\n"
+        "    page = [updated.get(i, line) for i, line in enumerate(lines)]\n"
+        "    for i in sorted(deleted):\n"
+        "        page.pop(i)\n"
+        "    for place, text in reversed(new):\n"
+        "        page.insert(place + 1, text)\n"
+        "    return page\n",
+        # new lines of one place in the wrong order
+        "def next_page(lines, updated, deleted, new):\n"
+        "    page = []\n"
+        "    for i, line in enumerate(lines):\n"
+        "        if i not in deleted:\n"
+        "            page.append(updated.get(i, line))\n"
+        "        page += [text for place, text in reversed(new) if place == i]\n"
+        "    return page\n",
+        # before the element instead of after it
+        "def next_page(lines, updated, deleted, new):\n"
+        "    page = []\n"
+        "    for i, line in enumerate(lines):\n"
+        "        page += [text for place, text in new if place == i]\n"
+        "        if i not in deleted:\n"
+        "            page.append(updated.get(i, line))\n"
+        "    return page\n",
+        # forgets the updates
+        "def next_page(lines, updated, deleted, new):\n"
+        "    page = []\n"
+        "    for i, line in enumerate(lines):\n"
+        "        page += [line] * (i not in deleted)\n"
+        "        page += [text for place, text in new if place == i]\n"
+        "    return page\n",
+        # all new lines at the end
+        "def next_page(lines, updated, deleted, new):\n"
+        "    page = [updated.get(i, line) for i, line in enumerate(lines) if i not in deleted]\n"
+        "    return page + [text for _, text in new]\n",
+        # one new line a place
+        "def next_page(lines, updated, deleted, new):\n"
+        "    page, after = [], dict(new)\n"
+        "    for i, line in enumerate(lines):\n"
+        "        page += [updated.get(i, line)] * (i not in deleted)\n"
+        "        page += [after[i]] * (i in after)\n"
+        "    return page\n",
+        # right, but the old page is lost
+        "def next_page(lines, updated, deleted, new):\n"
+        "    page = []\n"
+        "    for i, line in enumerate(lines):\n"
+        "        page += [updated.get(i, line)] * (i not in deleted)\n"
+        "        page += [text for place, text in new if place == i]\n"
+        "    lines[:] = page\n"
+        "    return lines\n",
     ],
     "copy_error": [
         # uint8 wraps around: 10 - 12 is 254
@@ -187,6 +249,35 @@ def leaked(answer: Callable) -> str | None:
         if isinstance(value, bool) or value != truth:
             return (f"{truth} of {len(rows)} test transitions start in a state of the training "
                     f"data, yours counts {value!r}")
+    return None
+
+
+@one_line("next_page leads from every page to the next one")
+def next_page(answer: Callable) -> str | None:
+    """Small cases that can be read, then recorded pages."""
+    cases = [(["a", "b", "c"], {}, set(), []), (["a", "b", "c"], {1: "B"}, set(), []),
+             (["a", "b", "c", "d"], {3: "D"}, {1, 2}, []),
+             (["a", "b"], {}, set(), [(0, "x"), (0, "y"), (1, "z")]),
+             (["a", "b", "c", "d"], {0: "A"}, {1}, [(0, "x"), (2, "y"), (2, "z")])]
+    for t in web_pages.transitions("validation")[::25]:
+        change = web_pages.difference(t.before, t.after)
+        cases.append(([str(e) for e in t.before],
+                      {i: str(web_pages.Element(t.before[i].role, t.before[i].name, state))
+                       for i, state in change.updated}, set(change.deleted),
+                      [(place, str(e)) for place, e in change.new]))
+    for lines, updated, deleted, new in cases:
+        truth = []
+        for i, line in enumerate(lines):
+            truth += [] if i in deleted else [updated.get(i, line)]
+            truth += [text for place, text in new if place == i]
+        given = list(lines)
+        value = call(answer, given, dict(updated), set(deleted), list(new))
+        if value != truth:
+            what = (f"from {lines} with updated {updated}, deleted {sorted(deleted)}, new {new}"
+                    if len(lines) < 5 else f"on a recorded page of {len(lines)} elements")
+            return f"{what} the next page is {truth}, yours gives {value!r}"[:600]
+        if given != lines:
+            return "the old page was changed; build a new list"
     return None
 
 

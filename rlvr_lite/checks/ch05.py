@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -46,6 +47,20 @@ def smallest_probability(known):
     silent = 2 * known / (2 * known + 1)
     # writing gives (known + p) / (known + 1)
     return silent * (known + 1) - known
+''',
+    "how_many": '''\
+def how_many(chances):
+    from itertools import product
+    from math import prod
+    expected = [0.0] * (len(chances) + 1)
+    for truth in product((0, 1), repeat=len(chances)):
+        p = prod(c if there else 1 - c for c, there in zip(chances, truth))
+        for k in range(len(chances) + 1):
+            both = k + sum(truth)
+            f1 = 2 * sum(truth[:k]) / both if both else 1.0
+            expected[k] += p * f1
+    best = max(expected)
+    return next(k for k, e in enumerate(expected) if e > best - 1e-9)
 ''',
     "film_reward": '''\
 def film_reward(l1, lpips, codes, penalty):
@@ -174,6 +189,37 @@ WRONG = {
         "def smallest_probability(known):\n"
         "    return known / (2 * known) if known else 0.0\n",
     ],
+    "how_many": [
+        # what is more likely than not
+        "def how_many(chances):\n"
+        "    return sum(c > 0.5 for c in chances)\n",
+        # as many as the truth holds on average
+        "def how_many(chances):\n"
+        "    return round(sum(chances))\n",
+        # all of them
+        "def how_many(chances):\n"
+        "    return len(chances)\n",
+        # F1 of the expected numbers, not the expected F1
+        "def how_many(chances):\n"
+        "    n = sum(chances)\n"
+        "    value = [2 * sum(chances[:k]) / (k + n) if k + n else 1.0\n"
+        "             for k in range(len(chances) + 1)]\n"
+        "    return value.index(max(value))\n",
+        # an empty answer never earns anything
+        "def how_many(chances):\n"
+        "    from itertools import product\n"
+        "    from math import prod\n"
+        "    value = [0.0] * (len(chances) + 1)\n"
+        "    for truth in product((0, 1), repeat=len(chances)):\n"
+        "        p = prod(c if there else 1 - c for c, there in zip(chances, truth))\n"
+        "        for k in range(1, len(chances) + 1):\n"
+        "            value[k] += p * 2 * sum(truth[:k]) / (k + sum(truth))\n"
+        "    return value.index(max(value))\n",
+        # expected precision
+        "def how_many(chances):\n"
+        "    value = [0.0] + [sum(chances[:k]) / k for k in range(1, len(chances) + 1)]\n"
+        "    return value.index(max(value))\n",
+    ],
     "film_reward": [
         # an error, not a reward
         "def film_reward(l1, lpips, codes, penalty):\n"
@@ -301,6 +347,30 @@ def smallest_probability(answer: Callable) -> str | None:
         if isinstance(p, bool) or abs(write - silent) > 1e-9:
             return (f"with {known} known items and p = {p:.3f} writing earns {write:.3f} and "
                     f"silence {silent:.3f}; at the threshold both are equal")
+    return None
+
+
+@one_line("how_many makes the expected F1 largest")
+def how_many(answer: Callable) -> str | None:
+    """Sure items, doubtful ones alone and together, random beliefs."""
+    rng = random.Random(3)
+    cases = [[], [0.4], [0.5], [0.6], [0.4] * 3, [1.0, 1.0, 1.0, 0.4], [0.2] * 5, [0.5, 0.5],
+             [0.9, 0.5, 0.3], [1.0, 0.34]]
+    cases += [sorted((rng.random() for _ in range(n)), reverse=True) for n in (3, 4, 5, 6) * 3]
+    for chances in cases:
+        expected = [0.0] * (len(chances) + 1)
+        for bits in range(2 ** len(chances)):
+            there = [bits >> i & 1 for i in range(len(chances))]
+            p = math.prod(c if t else 1 - c for c, t in zip(chances, there))
+            for k in range(len(chances) + 1):
+                both = k + sum(there)
+                expected[k] += p * (2 * sum(there[:k]) / both if both else 1.0)
+        truth = next(k for k, e in enumerate(expected) if e > max(expected) - 1e-9)
+        value = call(answer, list(chances))
+        if isinstance(value, bool) or value != truth:
+            shown, got = [round(c, 2) for c in chances], [round(e, 3) for e in expected]
+            return (f"with chances {shown} the expected F1 of 0, 1, ... items is {got}: write "
+                    f"{truth}, yours writes {value!r}")
     return None
 
 

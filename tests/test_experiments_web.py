@@ -1,0 +1,135 @@
+"""The web experiments, end to end, on a few recorded pages with a tiny model."""
+
+from dataclasses import replace
+
+import pytest
+
+from rlvr_lite import experiments, experiments_web, experiments_web_planning
+from rlvr_lite.experiments_lab import model_folder
+from rlvr_lite.grpo import GRPOConfig
+from rlvr_lite.mle import MLEConfig
+from rlvr_lite.planning_web import Imagined
+from rlvr_lite.tasks.web_page import train_tokenizer
+from rlvr_lite.worlds.web_graphs import graphs
+from rlvr_lite.worlds.web_pages import Action, group, transitions
+
+RECORDED = {split: transitions(split) for split in ("train", "validation", "test", "held_out")}
+
+
+def some(split, tasks):
+    """A dozen transitions, as many of each task."""
+    found = [t for t in RECORDED[split] if t.task in tasks]
+    return [t for task in tasks for t in [t for t in found if t.task == task][:12 // len(tasks)]]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with one run of every method, its study, and a patch for those who read it."""
+    patch = pytest.MonkeyPatch()
+    few = {split: some(split, ("click-link", "phone-book")) for split in RECORDED}
+    few["held_out"] = some("held_out", ("login-user-popup", "multi-orderings"))
+    study = replace(
+        experiments_web.STUDIES["web_pages"], seconds=1.0, width=16, layers=1, hidden=16, rank=2,
+        reading=MLEConfig(steps=2, batch=4), base=MLEConfig(steps=4, batch=4, validate_every=2),
+        rl=GRPOConfig(steps=2, prompts=2, group=2, minibatches=1, lr=1e-3),
+        test_items=12, validation_items=12)
+    words = train_tokenizer(few["train"], 400)
+    constant = experiments_web.constant()
+    patch.setattr(experiments_web, "tokenizer", lambda: words)
+    patch.setattr(experiments_web, "constant", lambda: constant)
+    patch.setattr(experiments_web, "data", lambda split, count=None: few[split][:count])
+    patch.setattr(experiments_web, "TEMPERATURES", (0.0, 1.0))
+    patch.setitem(experiments_web.STUDIES, "web_pages", study)
+    for cached in (experiments_web.training, experiments_web.gold_pairs):
+        cached.cache_clear()
+    folder = tmp_path_factory.mktemp("runs")
+    lab = replace(experiments_web.LAB, prepare=lambda: words)
+    lab.run_all(study, list(experiments_web.METHODS), [0], folder)
+    yield lab, study, folder
+    patch.undo()
+    for cached in (experiments_web.training, experiments_web.gold_pairs):
+        cached.cache_clear()
+
+
+def test_every_method_runs_and_becomes_a_record(runs, monkeypatch):
+    lab, _, folder = runs
+    monkeypatch.setattr("rlvr_lite.experiments_lab.results_folder", lambda: folder)
+    result = experiments.json.loads(lab.summarise("web_pages", folder).read_text())
+    assert result["claim"] == "web_f1"
+    rows = {(r["method"], r["decoding"], r["subset"]): r["mean"]
+            for r in result["rows"] if r["metric"] == "f1"}
+    assert {key[0] for key in rows} == set(experiments_web.METHODS)
+    assert {key[2] for key in rows} == {"all", "visible", "hidden", "changed", "held_out"}
+    assert rows["ceiling", "greedy", "visible"] == 1.0
+    assert rows["trivial", "greedy", "all"] < rows["ceiling", "greedy", "all"] < 1
+    pairs = {(d["b"], d["decoding"]) for d in result["differences"] if d["a"] == "rlvr"}
+    assert {("mle", "best"), ("mle_continued", "sampled"), ("ceiling", "greedy")} <= pairs
+
+
+def test_the_base_costs_both_stages(runs):
+    _, _, folder = runs
+    run = experiments.load_run(experiments.run_path(folder / "web_pages", "mle", 0))
+    assert run.cost["steps"] == 6 and run.cost["samples"] == 24
+    assert [row["step"] for row in run.history] == [0, 2, 4]
+    assert 0 <= run.notes["omission"] <= 1
+
+
+def test_rl_on_one_group_asks_about_no_other(runs, monkeypatch):
+    _, study, folder = runs
+    asked = []
+
+    def train(model, task, questions, *rest, **options):
+        asked.extend(questions)
+        raise InterruptedError
+
+    monkeypatch.setattr(experiments_web, "train_grpo", train)
+    with pytest.raises(InterruptedError):
+        experiments_web.reinforce(study, 0, folder, "other", only="visible")
+    assert {group(t.task) for t in asked} == {"visible"}
+
+
+def test_a_model_is_kept_with_its_tokenizer(runs):
+    _, study, folder = runs
+    model, task = experiments_web.load_kept(model_folder(study.name, "rlvr", 0, folder),
+                                            mode="official")
+    assert task.mode == "official" and model.config.vocab_size == task.tokenizer.vocab_size
+    one = RECORDED["test"][0]
+    assert task.question(one) == experiments_web.task_for().question(one)
+
+
+# ---- the agents ------------------------------------------------------------------------------
+
+
+def test_agents_play_all_graphs_and_choose_on_others(runs, monkeypatch):
+    _, _, folder = runs
+    small = [g for g in graphs() if g.task in ("enter-text", "click-dialog-2")]
+    few = [g for task in ("enter-text", "click-dialog-2")
+           for g in [g for g in small if g.task == task][:4]]
+    monkeypatch.setattr(experiments_web_planning, "graphs", lambda: few)
+    experiments_web_planning.pages.cache_clear()
+    study = replace(experiments_web_planning.STUDIES["web_planning"], validation=2)
+    found = {name: method(study, 0, folder)
+             for name, method in experiments_web_planning.METHODS.items()}
+    experiments_web_planning.pages.cache_clear()
+    for name, run in found.items():
+        assert len(run.scores["test"]["greedy"]["success"]) == 4, name
+        assert run.subsets["test"]["enter-text"] == [1, 1, 0, 0]
+    assert found["oracle"].scores["test"]["greedy"]["success"] == [1.0] * 4
+    assert found["rlvr"].notes["margin"] in study.margins
+    assert len(found["mle"].notes["validation"]) == len(study.margins) * len(study.depths)
+
+
+def test_what_was_imagined_is_remembered():
+    calls = []
+
+    def dynamics(goal, page, actions):
+        calls.append(list(actions))
+        return [Imagined((), float(action.id), 0.0) for action in actions]
+
+    imagine = experiments_web_planning.remembered(dynamics)
+    a, b, c = (Action("click", i) for i in (1, 2, 3))
+    first = imagine("goal", (), [a, b])
+    again = imagine("goal", (), [c, a])
+    assert calls == [[a, b], [c]] and again[1] is first[0] and again[0].success == 3.0
+    imagine("another goal", (), [a])
+    assert calls[-1] == [a]
