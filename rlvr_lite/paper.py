@@ -72,6 +72,9 @@ def video_rows(setting: str) -> dict:
 WEB = {"mle": (48.99, 56.05, 49.94, 12.06), "rlvr": (72.77, 64.55, 65.11, 14.29)}
 WEB_SOURCE = "RLVR-World, table 2 (WebArena)"
 WEB_GAIN = {"f1": 15.1, "success": 18.4}  # points of F1; relative percent of success
+WEB_AGENT_BY_SITE = {  # success in percent of the agent with SFT (MLE), with RLVR; table 6
+    "Shopping": (18.23, 21.88), "CMS": (11.54, 10.99), "Reddit": (4.39, 6.14),
+    "GitLab": (6.63, 10.71), "Map": (19.53, 20.31)}
 
 
 def web_rows() -> dict:

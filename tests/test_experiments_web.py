@@ -13,6 +13,7 @@ from rlvr_lite.tasks.web_page import train_tokenizer
 from rlvr_lite.worlds.web_graphs import graphs
 from rlvr_lite.worlds.web_pages import Action, group, transitions
 
+CACHED = (experiments_web.training, experiments_web.gold_pairs, experiments_web.questions)
 RECORDED = {split: transitions(split) for split in ("train", "validation", "test", "held_out")}
 
 
@@ -40,14 +41,14 @@ def runs(tmp_path_factory):
     patch.setattr(experiments_web, "data", lambda split, count=None: few[split][:count])
     patch.setattr(experiments_web, "TEMPERATURES", (0.0, 1.0))
     patch.setitem(experiments_web.STUDIES, "web_pages", study)
-    for cached in (experiments_web.training, experiments_web.gold_pairs):
+    for cached in CACHED:
         cached.cache_clear()
     folder = tmp_path_factory.mktemp("runs")
     lab = replace(experiments_web.LAB, prepare=lambda: words)
     lab.run_all(study, list(experiments_web.METHODS), [0], folder)
     yield lab, study, folder
     patch.undo()
-    for cached in (experiments_web.training, experiments_web.gold_pairs):
+    for cached in CACHED:
         cached.cache_clear()
 
 
@@ -58,8 +59,9 @@ def test_every_method_runs_and_becomes_a_record(runs, monkeypatch):
     assert result["claim"] == "web_f1"
     rows = {(r["method"], r["decoding"], r["subset"]): r["mean"]
             for r in result["rows"] if r["metric"] == "f1"}
-    assert {key[0] for key in rows} == set(experiments_web.METHODS)
-    assert {key[2] for key in rows} == {"all", "visible", "hidden", "changed", "held_out"}
+    assert {key[0] for key in rows} == set(experiments_web.RECORDS["web_pages"].methods)
+    assert {key[2] for key in rows} == {"all", "visible", "hidden", "changed", "unseen",
+                                        "held_out"}
     assert rows["ceiling", "greedy", "visible"] == 1.0
     assert rows["trivial", "greedy", "all"] < rows["ceiling", "greedy", "all"] < 1
     pairs = {(d["b"], d["decoding"]) for d in result["differences"] if d["a"] == "rlvr"}

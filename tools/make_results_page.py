@@ -43,7 +43,7 @@ CLAIMS = {  # what RLVR has to beat, on which subset, in which metric, under whi
 UNITS = {"lpips": (100, ".2f"), "l1": (100, ".2f"), "mse": (100, ".3f"), "ssim": (100, ".1f"),
          "psnr": (1, ".2f"), "motion": (1, ".2f")}
 WIDE = 4  # a result with more metrics shows them side by side
-SUBSETS = ("all", "changed", "unchanged", "visible", "hidden", "combinations", "layouts",
+SUBSETS = ("all", "changed", "unchanged", "visible", "hidden", "unseen", "combinations", "layouts",
            "families", "held_out")
 # metrics that are shares, or between 0 and 1 like them, and are printed in percent
 SHARES = ("exact", "official", "same", "readable", "repetition", "still", "success", "f1",

@@ -7,7 +7,8 @@
 #
 # **You will** compute the likelihood of one answer by hand, train a small world
 # model on one family of games, measure it greedy and sampled, and find the
-# places where a better likelihood is not a better prediction.
+# places where a better likelihood is not a better prediction. Last, you open
+# the base model of web pages and see where its loss comes from.
 #
 # **You need** [chapter 2](02_tokenization.ipynb): questions, answers, traces.
 
@@ -338,6 +339,124 @@ print(f"training loss {top['loss']:.4f} there, "
 # anything else, and reinforcement learning has nothing to choose from.
 
 # %% [markdown]
+# ## The same on web pages
+#
+# Nothing in (3.1) knows which world it is about. For web pages the question
+# is goal, page and action, the answer is the list of what changes
+# ([chapter 2](02_tokenization.ipynb)), and trainer, loss and validation are the
+# same. The pages need a larger model and more updates than a chapter has time
+# for. So the base model ships with the book, and its training was recorded.
+#
+# An answer is a list, so the metric gives partial credit: **F1**, the harmonic
+# mean of precision (which share of the written items is right) and recall (which
+# share of the true items was written).
+
+# %%
+from rlvr_lite.checkpoints import describe, load_web_model
+
+web_model, web_task = load_web_model("web_base")
+recorded = load_result("web_pages")
+curve = recorded["curves"]["mle"]
+print(f"web_base: {describe('web_base')['parameters']:,} parameters, "
+      f"{describe('web_base')['steps']} updates")
+at = [row["step"] for row in curve]
+lines = {f"{name} tasks": (at, [row[f"validation_f1_{name}"] for row in curve])
+         for name in ("visible", "hidden")}
+show.show_png(show.curves(lines, "updates", "F1, validation, greedy",
+                          zero=True),
+              "Recorded training of the web model: validated F1 over the "
+              "updates, one line for visible tasks and, well below it at the "
+              "end, one for hidden tasks.")
+
+# %% tags=["nbval-check-output"]
+for decoding, methods in (("greedy", ["trivial", "mle", "ceiling"]),
+                          ("sampled", ["mle"])):
+    show.result_table(recorded, methods, ("visible", "hidden"), decoding, "f1",
+                      f"Web pages, strict F1 in %, {decoding}, test split")
+
+# %% [markdown]
+# On *visible* tasks goal, page and action settle what changes; on *hidden* ones
+# texts appear that stand nowhere. The *ceiling* belongs to no model: it
+# writes whatever the page allows to know, and is silent about the rest. So the
+# lower curve cannot rise to 100 %, whatever the model. But MLE does not reach the
+# ceiling either, and training it longer is no remedy. Look at what it pays for.
+#
+# We split the loss (3.1) of true answers by line: what can be known, and what
+# cannot.
+
+# %%
+from rlvr_lite.experiments_web import constant, data
+from rlvr_lite.tasks.web_page import deducible
+from rlvr_lite.worlds.web_pages import difference, group
+
+
+def nats_by_line(t):
+    """Minus log p of each line of the true answer, given all before it."""
+    question, answer = web_task.question(t), web_task.answer(t)
+    ids = torch.tensor([question + answer])
+    with torch.inference_mode():
+        logp = web_model(ids).logits[0, :-1].log_softmax(-1)
+    paid = -logp.gather(1, ids[0, 1:, None])[len(question) - 1:, 0]
+    lines = [0.0]
+    for token, nats in zip(answer, paid.tolist()):
+        lines[-1] += nats
+        if web_task.tokenizer.decode([token]) == "\n":
+            lines.append(0.0)
+    return lines
+
+
+def can_be_known(t):
+    """For each line of the answer, whether the page allows to know it."""
+    change, known = difference(t.before, t.after), deducible(t, constant())
+    certain = len(change.updated) + len(change.deleted)
+    return [True] * max(certain, not change.new) + [
+        item in known.new for item in change.new]
+
+
+# %%
+asked = [t for t in data("test") if group(t.task) == "hidden"]
+asked = asked[::P.scale(tiny=8, full=1)]
+paid = {True: [], False: []}
+for t in asked:
+    for nats, known in zip(nats_by_line(t), can_be_known(t), strict=True):
+        paid[known].append(nats)
+total = sum(map(sum, paid.values()))
+rows = [[name, len(paid[known]), f"{share(paid[known]):.2f}",
+         f"{sum(paid[known]) / total:.0%}"]
+        for name, known in (("can be known", True), ("cannot", False))]
+show.table(["lines of the true answer", "lines", "nats a line",
+            "share of the loss"], rows,
+           f"Where the loss of {len(asked)} hidden test pages comes from")
+
+# %% [markdown]
+# They are the fewer lines, and they make most of the loss. Gradient descent goes
+# where the loss is: it spends its effort on *which* names and filler words are
+# frequent. And it never learns to leave them out, because in every example they
+# are there. Let the model speak.
+
+# %%
+opened = next(t for t in data("validation") if (t.task, t.seed, t.step)
+              == ("click-collapsible-2-nodelay", 100014, 0))
+print("truth  :", web_task.tokenizer.decode(web_task.answer(opened)[:-1])
+      .replace("\n", "\n         "))
+silent = web_task.write(deducible(opened, {}))
+silence = web_task.metrics(silent, opened)["f1"]
+for temperature in (0.0, 1.0):
+    written = sample(web_model, [web_task.question(opened)],
+                     max_new=web_task.max_new, temperature=temperature,
+                     generator=torch.Generator().manual_seed(0)).answers[0]
+    text = web_task.tokenizer.decode(written).removesuffix("<eos>")
+    print(f"T = {temperature:.0f}  :", text.replace("\n", "\n         "))
+    print(f"         F1 {web_task.metrics(written, opened)['f1']:.2f}; "
+          f"silence about the text would earn {silence:.2f}")
+
+# %% [markdown]
+# The section that opens is known, its text is not, and the model writes one all the
+# same, in mock Latin. As a *likely* answer that is fine. As a prediction it is
+# worth less than silence. Chapter 5 makes this precise, and chapter 8 asks whether
+# a reward on whole answers can teach it.
+
+# %% [markdown]
 # ## Exercises
 #
 # :::{exercise} The masked loss
@@ -448,6 +567,7 @@ rlvr_lite.checks.ch03.per_tick(per_tick)
 # | validated exact match | rising, then flat | still rising: train on before any RL |
 # | training loss below validation loss | a little | a lot: the model memorises; stop, or get more traces |
 # | greedy above sampled | a few points | a large gap: lower the temperature before praising RL |
+# | loss, split into what can be known and what cannot | the first part is small | train on: there is still something to learn |
 # | share of readable answers | near one | the answers are cut off, or training has just begun |
 #
 # ## Pitfalls
@@ -457,9 +577,11 @@ rlvr_lite.checks.ch03.per_tick(per_tick)
 # - Loss on the question tokens. It looks like more signal; it trains a model
 #   of questions.
 # - Calling a model trained because its loss is low. Ask it for predictions.
+# - Calling it untrained because its loss is high. What nobody can know keeps a
+#   loss high for ever.
 #
 # ## Further reading
 #
 # - RLVR-World {cite}`wu2025rlvr`, section 4.2 and equation 2 (likelihood),
-#   section 4.3 (why likelihood is only a surrogate), figure 7 (choice of the
-#   checkpoint).
+#   section 4.3 (why likelihood is only a surrogate), section 5.2 (web pages),
+#   figure 7 (choice of the checkpoint).
