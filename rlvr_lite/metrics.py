@@ -1,4 +1,4 @@
-"""Numbers that are reported: means with intervals, paired differences, pass@k.
+"""Numbers that are reported: means with intervals, paired differences, pass@k, best of k.
 
 Every interval in the book is a 95 % percentile bootstrap that resamples training seeds *and*
 test items together, so that it answers both "would another training run agree?" and "would
@@ -73,3 +73,29 @@ def pass_at_k(right: int, samples: int, k: int) -> float:
         raise ValueError(f"need 0 <= right <= samples and 1 <= k <= samples, got right={right}, "
                          f"samples={samples}, k={k}")
     return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
+
+
+def expected_best(values, k: int, lower: bool = True):
+    """Expected best value of k samples drawn without replacement, estimated without bias.
+
+    Of m values in order, the best first, number i (from 0) is the best of the k in
+    C(m - 1 - i, k - 1) of the C(m, k) possible draws. With values 0 and 1 and `lower=False` this
+    is `pass_at_k`.
+
+    Args:
+        values: (..., m) what the m samples of each item are worth, m at least k.
+        k: size of the group.
+        lower: a smaller value is better.
+
+    Returns:
+        (...) one number per item.
+
+    Raises:
+        ValueError: k is not between 1 and m.
+    """
+    table = np.sort(np.asarray(values, dtype=np.float64), axis=-1)
+    samples = table.shape[-1]
+    if not 1 <= k <= samples:
+        raise ValueError(f"need 1 <= k <= samples, got k={k} of {samples} samples")
+    weights = [math.comb(samples - 1 - i, k - 1) / math.comb(samples, k) for i in range(samples)]
+    return (table if lower else table[..., ::-1]) @ np.array(weights)

@@ -62,8 +62,11 @@ def contradictions(record: dict) -> list[str]:
             wrong.append(f"{name}: {len(row['per_seed'])} values for {seeds} seeds")
     for row in record["differences"]:
         name = (row["a"], row["b"], *(row[k] for k in KEYS[1:]))
-        a = means.get((row["a"], *name[2:]))
-        b = means.get((row["b"], *name[2:]), means.get((row["b"], "greedy", *name[3:])))
+        ours, _, other = row["subset"].partition(" against ")  # best of 1 against 5
+        theirs = f"best of {other}" if other else ours
+        a = means.get((row["a"], row["decoding"], ours, row["metric"]))
+        b = next((means[found] for d in (row["decoding"], "greedy")
+                  if (found := (row["b"], d, theirs, row["metric"])) in means), None)
         if a is None or b is None:
             wrong.append(f"{name}: compares a row that is not there")
         elif abs(a - b - row["mean"]) > 1e-5:

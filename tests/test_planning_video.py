@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from rlvr_lite import __main__ as command_line
 from rlvr_lite import experiments, experiments_planning
 from rlvr_lite.model import build
 from rlvr_lite.planning_video import (
@@ -27,6 +26,7 @@ from rlvr_lite.tasks.robot_policies import ReadOut, fresh
 from rlvr_lite.tasks.robot_video import SKIP, VideoTokens
 from rlvr_lite.tokenizers.compressive import CompressiveTokenizer
 from rlvr_lite.tokenizers.frames import FrameTokenizer
+from rlvr_lite.verify import contradictions
 
 GOAL = np.array([0.05, 0.75, 0.02])
 
@@ -160,7 +160,7 @@ def test_planning_records_are_consistent(tmp_path):
     experiments.write_json(experiments_planning.run_path(tmp_path, "push", "mle", 2),
                            {"success": [0.0], "cpu_seconds": 1.0, "planner": {}})
     record = experiments.rounded(experiments_planning.summarise(tmp_path))
-    assert command_line.verify(json.loads(json.dumps(record))) == []
+    assert contradictions(json.loads(json.dumps(record))) == []
     assert record["provenance"]["seeds"] == [0, 1]  # seed 2 has not finished every task
     assert experiments.find(record, "oracle", metric="success", subset="push")["n"] == 4
     with pytest.raises(FileNotFoundError, match="every task"):

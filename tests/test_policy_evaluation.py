@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from rlvr_lite import __main__ as command_line
 from rlvr_lite import experiments, experiments_policy
 from rlvr_lite.model import build, sample, save
 from rlvr_lite.policy_evaluation import (
@@ -47,6 +46,7 @@ from rlvr_lite.tokenizers.compressive import CompressiveTokenizer
 from rlvr_lite.tokenizers.frames import FrameTokenizer
 from rlvr_lite.worlds.robot_crude import NEAR, CrudeSimulator
 from rlvr_lite.worlds.robot_video import FRAMES, KINDS, TASKS, Episodes, episodes
+from rlvr_lite.verify import contradictions
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +313,7 @@ def test_the_experiment_resumes_and_is_consistent(tmp_path, monkeypatch, model, 
             "--seeds", "0", "1", "--starts", "2", "--out", str(tmp_path / "out")]
     experiments_policy.main(call)
     record = experiments.rounded(experiments_policy.summarise(tmp_path / "out"))
-    assert command_line.verify(json.loads(json.dumps(record))) == []
+    assert contradictions(json.loads(json.dumps(record))) == []
     assert {r["method"] for r in record["rows"]} == {"mle", "rlvr", "real", "readout", "floor",
                                                      "crude_simulator"}
     assert experiments.find(record, "real", "greedy", "push, expert", "success")["mean"] == 1

@@ -261,10 +261,12 @@ show.table(["difference", "decoding", "points [95 % interval]"], rows,
 # | the world, its splits, the do-nothing baseline | 1 |
 # | from a state to tokens | 2 |
 # | likelihood, and where it stops | 3 |
-# | likelihood on robot video | 4, not in this edition |
+# | likelihood on robot video | 4 |
 # | rewards, and how models cheat them | 5 |
 # | GRPO and LoRA from their equations | 6 |
-# | the experiment with all controls | 7 |
+# | the experiment with all controls: text game, web pages, robot video | 7, 8, 9 |
+# | what scales, what transfers, what it costs | 10 |
+# | a web agent that plans, policies judged inside a model | 11, 12 |
 #
 # ## What to inspect
 #
