@@ -136,7 +136,7 @@ def best_of(scaling: Scaling, found: dict, metric: str, count: int) -> np.ndarra
     return expected_best(found["samples"][metric], count, scaling.metrics[metric])
 
 
-def row(method: str, decoding: str, subset: str, metric: str, values) -> dict:
+def result_row(method: str, decoding: str, subset: str, metric: str, values) -> dict:
     """One row of the result, from one value per question."""
     return {"method": method, "decoding": decoding, "subset": subset, "metric": metric,
             **asdict(bootstrap(values)), "per_seed": [float(np.mean(values))], "n": len(values)}
@@ -148,11 +148,11 @@ def summarise(scaling: Scaling, found: dict[str, dict]) -> dict:
     rows, differences = [], []
     for method, one in found.items():
         for metric in scaling.metrics:
-            rows += [row(method, "sampled", f"best of {n}", metric,
-                         best_of(scaling, one, metric, n)) for n in counts]
-            rows.append(row(method, "greedy", "best of 1", metric, one["greedy"][metric]))
-        rows.append(row(method, "sampled", f"best of {scaling.samples}", "distinct",
-                        one["distinct"]))
+            rows += [result_row(method, "sampled", f"best of {n}", metric,
+                                best_of(scaling, one, metric, n)) for n in counts]
+            rows.append(result_row(method, "greedy", "best of 1", metric, one["greedy"][metric]))
+        rows.append(result_row(method, "sampled", f"best of {scaling.samples}", "distinct",
+                               one["distinct"]))
     for metric in scaling.metrics:
         pairs = [(n, n) for n in counts] + [(1, n) for n in counts[1:]]
         for ours, base in pairs:

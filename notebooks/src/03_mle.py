@@ -405,6 +405,7 @@ def nats_by_line(t):
     return lines
 
 
+# %%
 def can_be_known(t):
     """For each line of the answer, whether the page allows to know it."""
     change, known = difference(t.before, t.after), deducible(t, constant())

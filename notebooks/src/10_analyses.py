@@ -694,6 +694,7 @@ for panel, (title, key) in zip(panels, AXES.items()):
 panels[0].set_ylabel("validation accuracy")
 panels[0].legend(frameon=False, fontsize=7, loc="lower right")
 figure.tight_layout()
+plt.close(figure)  # shown by the next cell
 
 # %%
 show.show_png(figure, "Validation accuracy on long waits of the base, of "
