@@ -517,11 +517,13 @@ show.show_png(
     "line for each study, averaged over eight rows of the log.")
 
 # %% [markdown]
-# Three patterns. On natural play entropy falls within a few steps, together
+# Four patterns. On natural play entropy falls within a few steps, together
 # with the length: the policy has found *same*. With long waits it hardly
 # moves. One reason is the screening: the easy questions, which sharpen
 # quickly, were never asked. In video it falls slowly, and every group stays
-# live: rewards in pixels are hardly ever equal.
+# live: rewards in pixels are hardly ever equal. On web pages it does not fall,
+# and yet fewer groups are live in the end: answers can differ and still be
+# worth the same.
 
 # %% [markdown]
 # ## Does the gain transfer?
@@ -814,6 +816,8 @@ show.table(["hope", "difference [95 %]", "outcome"], rows,
 #   each; the share of unchanged questions among the prompts.
 # - Best of $N$ for more than one training seed, for web pages, and with a
 #   judge that does not know the truth.
+# - RL that is asked about visible web pages only (`rlvr_visible`), and what it
+#   then does on hidden ones.
 # - RL on one video task or one family of games, tested on the others, and a
 #   small data set on which MLE overfits while RL does not.
 #
