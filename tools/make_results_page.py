@@ -168,13 +168,13 @@ def relative(difference: dict, result: dict) -> str:
 
 def differences_part(result: dict) -> list[str]:
     """Paired differences of the first metric, each read off its interval."""
-    found = [d for d in result.get("differences", []) if "/" not in d["subset"]]
+    found = [d for d in result.get("differences", []) if d["subset"] in SUBSETS]
     if not found:
         return []
     metric = found[0]["metric"]
     decodings = ("greedy", "sampled") if is_share(metric) else ("greedy", "sampled", "best")
     found = [d for d in found if d["metric"] == metric and d["decoding"] in decodings
-             and d["subset"] in SUBSETS and d["subset"] != "unchanged"]
+             and d["subset"] != "unchanged"]
     extra = [] if is_share(metric) else ["relative"]
     body = [[f"{name(d['a'])} − {name(d['b'])}", d["decoding"], d["subset"], interval(d, True),
              *(relative(d, result) for _ in extra), reading(d)] for d in found]
