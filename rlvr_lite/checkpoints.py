@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from rlvr_lite import experiments_text, experiments_video, experiments_web
+from rlvr_lite.evaluation import mean
 from rlvr_lite.experiments import load_run, run_path, write_json
 from rlvr_lite.experiments_lab import model_folder, run_folder
 from rlvr_lite.model import load, save
@@ -136,10 +137,6 @@ def ship(name: str, runs: str | Path, seed: int = 0) -> Path:
     (place / "generation_config.json").unlink(missing_ok=True)
     write_json(place / "made.json", note)
     return place
-
-
-def mean(values: list[float]) -> float:
-    return sum(values) / len(values)
 
 
 def size(model) -> int:

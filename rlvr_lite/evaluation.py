@@ -53,6 +53,12 @@ def mean(values: Iterable[float]) -> float:
     return sum(values) / len(values)
 
 
+def spread(found: list, count: int | None) -> list:
+    """So many of them at even distances (None: all): test items are sorted by task."""
+    count = min(count or len(found), len(found))
+    return [found[i * len(found) // count] for i in range(count)]
+
+
 def exploration(model, task: Task, items: list, group: int = 8) -> dict:
     """What RL has to work with, sampled at T = 1.
 

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from rlvr_lite import checkpoints, experiments, experiments_text, experiments_video
-from rlvr_lite.evaluation import answers
+from rlvr_lite.evaluation import answers, spread
 from rlvr_lite.metrics import bootstrap, expected_best, paired_difference
 from rlvr_lite.paths import results_folder
 from rlvr_lite.tasks.base import measure, rewards
@@ -93,8 +93,7 @@ def questions(scaling: Scaling) -> list:
     else:
         study = experiments_text.STUDIES["text_serial"]
         found = [t for t in experiments_text.data(study, "test") if t.changed]
-    places = np.linspace(0, len(found), scaling.items, endpoint=False).astype(int)
-    return [found[i] for i in places]
+    return spread(found, scaling.items)
 
 
 # ---------------------------------------------------------------- measuring

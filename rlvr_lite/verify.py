@@ -30,7 +30,7 @@ from rlvr_lite import (
     experiments_video,
     experiments_web,
 )
-from rlvr_lite.evaluation import mean, scores
+from rlvr_lite.evaluation import mean, scores, spread
 from rlvr_lite.experiments import find
 
 SHARE = 0.1      # of half the recorded interval
@@ -179,12 +179,6 @@ def tolerance(row: dict, items: int, total: int) -> float:
     """How far the mean of `items` of `total` test items may be from a recorded row's."""
     half = (row["high"] - row["low"]) / 2
     return ROUNDING + SHARE * half + 3 * half / 1.96 * (total / items - 1) ** 0.5
-
-
-def spread(found: list, count: int | None) -> list:
-    """So many of them at even distances: test items are sorted by task."""
-    count = min(count or len(found), len(found))
-    return [found[i * len(found) // count] for i in range(count)]
 
 
 def text(name: str, study: str, items: int | None) -> tuple[list[float], int]:
