@@ -6,7 +6,7 @@ Two studies, each a table of methods with the same start model and the same comp
     text_serial    scarce traces, long waits: RL has to make a chain of thought reliable
 and two further tables, of one change at a time to the RL of a study:
     text_mix       to text_natural: how many unchanged questions RL asks
-    text_sweeps    to text_serial: KL, learning rate, group, rank, loss, temperature
+    text_sweeps    to text_serial, with less time: group, rank, KL, learning rate, loss
 A run is (study, method, seed); see `experiments` for how runs become `results/*.json`.
 
     python -m rlvr_lite.experiments_text text_serial --seeds 0 1 2 --jobs 2 --folder runs
@@ -106,6 +106,9 @@ STUDIES = {s.name: s for s in (
           prompts=2000, screen=True, families=("tea", "baking"), held_out=("breakfast",),
           claim="text_changed"),
 )}
+STUDIES["text_sweeps"] = replace(
+    STUDIES["text_serial"], name="text_sweeps", claim=None, seconds=120.0,
+    title="Text game, long waits: one change at a time to RL")
 
 
 # ---------------------------------------------------------------- data
@@ -382,14 +385,17 @@ METHODS: dict[str, Callable[..., Run]] = {
 }
 MAIN = tuple(METHODS)
 
-# One change at a time to the RL of a study; the row "rlvr" is the middle of every sweep.
+GROUPS = (2, 4, 8, 16, 32)
+# One change at a time to the RL of a study; the row "rlvr" (32 questions, groups of 8, rank 16)
+# is the middle of every sweep. Groups change twice: at 256 answers a step, in equal seconds, and
+# at eight questions a step, in equal steps, where a larger group costs more.
 SWEEPS: dict[str, dict] = {
+    **{f"group={g}": {"group": g, "prompts": 256 // g} for g in GROUPS if g != 8},
+    "rank=1": {"rank": 1}, "full": {"rank": None, "lr": 3e-4},
     "beta=0.01": {"beta": 0.01}, "beta=0.1": {"beta": 0.1},
-    "lr=0.0002": {"lr": 2e-4}, "lr=0.001": {"lr": 1e-3}, "lr=0.005": {"lr": 5e-3},
-    "group=4": {"group": 4, "prompts": 64}, "group=16": {"group": 16, "prompts": 16},
-    "rank=2": {"rank": 2}, "rank=64": {"rank": 64}, "full": {"rank": None, "lr": 3e-4},
+    "lr=0.001": {"lr": 1e-3}, "lr=0.005": {"lr": 5e-3},
     "loss=sequence": {"loss": "sequence"}, "loss=dr_grpo": {"loss": "dr_grpo", "scale": "none"},
-    "temperature=1.3": {"temperature": 1.3}, "minibatches=1": {"minibatches": 1},
+    **{f"prompts=8,group={g}": {"group": g, "prompts": 8, "steps": 60} for g in GROUPS},
 }
 METHODS |= {name: functools.partial(reinforce, name=name, splits=("test",), **changes)
             for name, changes in SWEEPS.items()}
@@ -424,8 +430,7 @@ RECORDS = {
     "text_serial": Record("text_serial", MAIN, metrics=METRICS),
     "text_mix": Record("text_natural", ("mle", *MIXES, "rlvr"), metrics=METRICS, title=
                        "Text game, natural play: unchanged questions per changed one in RL"),
-    "text_sweeps": Record("text_serial", ("mle", *SWEEPS, "rlvr"), metrics=METRICS,
-                          title="Text game, long waits: one change at a time to RL"),
+    "text_sweeps": Record("text_sweeps", ("mle", *SWEEPS, "rlvr"), metrics=METRICS),
 }
 LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, tokenizer)
 run_one, run_all = LAB.run_one, LAB.run_all
