@@ -135,3 +135,19 @@ def test_the_papers_table_has_the_papers_gain():
     assert 100 * gain == pytest.approx(paper.VIDEO_GAIN["multi"], abs=0.5)
     assert paper.video_rows("single")["mle"] == {"mse": 0.336, "psnr": 25.3, "ssim": 81.7,
                                                  "lpips": 13.0}
+
+
+def test_one_model_for_each_metric_is_judged_by_all(world, monkeypatch):
+    study = small("video_metrics")
+    monkeypatch.setitem(experiments_video.STUDIES, "video_metrics", study)
+    methods = ["mle", "rlvr_l1", "rlvr_ssim"]
+    lab = replace(experiments_video.LAB, prepare=experiments_video.video_tokens)
+    lab.run_all(study, methods, [0], world)
+    monkeypatch.setattr("rlvr_lite.experiments_lab.results_folder", lambda: world)
+    result = experiments.json.loads(lab.summarise("video_metrics", world).read_text())
+    assert result["claim"] is None and not result["paper"]
+    assert {r["metric"] for r in result["rows"]} == set(experiments_video.JUDGES)
+    pairs = {(d["a"], d["b"], d["decoding"]) for d in result["differences"]}
+    assert {("rlvr_l1", "rlvr_ssim", "sampled"), ("rlvr_ssim", "rlvr_l1", "sampled"),
+            ("rlvr_ssim", "mle", "greedy")} <= pairs
+    assert ("rlvr_l1", "rlvr_ssim", "greedy") not in pairs
