@@ -816,8 +816,6 @@ show.table(["hope", "difference [95 %]", "outcome"], rows,
 #   each; the share of unchanged questions among the prompts.
 # - Best of $N$ for more than one training seed, for web pages, and with a
 #   judge that does not know the truth.
-# - RL that is asked about visible web pages only (`rlvr_visible`), and what it
-#   then does on hidden ones.
 # - RL on one video task or one family of games, tested on the others, and a
 #   small data set on which MLE overfits while RL does not.
 #
