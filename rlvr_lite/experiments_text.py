@@ -336,18 +336,18 @@ def _screened(model, task: TextGameTask, items: list[Transition], group: int, se
 
 
 def reinforce(study: Study, seed: int, folder: Path, name: str = "rlvr", kind: str = "binary",
-              prompts: list[Transition] | None = None, rank: int | None = 16,
+              offered: list[Transition] | None = None, rank: int | None = 16,
               splits: tuple[str, ...] = ("test", *EXTRA_SPLITS), **changes) -> Run:
     """GRPO (or rejection fine-tuning) with LoRA from the base; `changes` go to `GRPOConfig`.
 
-    What screening the prompts costs is taken off the budget. Where it would leave less than one
-    batch, all prompts are asked.
+    `offered` are the questions that RL may ask; None: those of the study. What screening them
+    costs is taken off the budget. Where it would leave less than one batch, all are asked.
     """
     task = task_for(reward=kind, max_new=ROLLOUT)
     place = run_folder(study.name, name, seed, folder)
     model = load_base(study, seed, folder)
     config = replace(study.rl, seed=seed, **changes)
-    offered = data(study, "prompts", seed) if prompts is None else prompts
+    offered = data(study, "prompts", seed) if offered is None else offered
     asked, spent = offered, 0.0
     if study.screen:
         kept, spent = _screened(model, task, offered, study.rl.group, seed, place / "screen.json")
@@ -410,7 +410,7 @@ def mixed(study: Study, seed: int, folder: Path, ratio: float) -> Run:
     found = data(study, "prompts", seed)
     changed = [t for t in found if t.changed]
     unchanged = [t for t in found if not t.changed][:round(ratio * len(changed))]
-    return reinforce(study, seed, folder, name=f"unchanged={ratio:g}", prompts=changed + unchanged,
+    return reinforce(study, seed, folder, name=f"unchanged={ratio:g}", offered=changed + unchanged,
                      splits=("test",))
 
 
@@ -418,9 +418,10 @@ MIXES = {f"unchanged={ratio:g}": functools.partial(mixed, ratio=ratio) for ratio
 METHODS |= MIXES
 
 def comparisons(methods: list[str]) -> list[Comparison]:
-    """RLVR against every control, and the other verifier-driven methods against the base."""
+    """RLVR against every control, and all that verify against the base."""
     found = [Comparison("rlvr", m) for m in methods if "rlvr" in methods and m != "rlvr"]
-    return found + [Comparison(m, c) for m in ("rejection_finetuning", "rlvr_task_specific")
+    return found + [Comparison(m, c) for m in ("rejection_finetuning", "rlvr_task_specific",
+                                               *SWEEPS, *MIXES)
                     for c in ("mle", "mle_continued") if {m, c} <= set(methods)]
 
 

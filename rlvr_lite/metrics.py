@@ -10,6 +10,7 @@ Differs from the paper: it reports single runs without intervals.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -42,14 +43,24 @@ def bootstrap(values, draws: int = 2000, seed: int = 0) -> Interval:
     if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
         raise ValueError("bootstrap needs a non-empty (seeds, items) table of finite numbers, "
                          f"got shape {table.shape}")
-    rng, (seeds, items) = np.random.default_rng(seed), table.shape
-    rows = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds  # (draws, S)
-    if seeds > 1:
-        rows = 1 / seeds + (rows - 1 / seeds) * np.sqrt(seeds / (seeds - 1))
-    columns = rng.multinomial(items, np.full(items, 1 / items), draws) / items  # (draws, N)
+    rows, columns = _resampling(*table.shape, draws, seed)
     means = ((rows @ table) * columns).sum(1).clip(table.min(), table.max())  # (draws,)
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(table.mean()), float(low), float(high))
+
+
+@functools.lru_cache(maxsize=8)
+def _resampling(seeds: int, items: int, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of the seeds (draws, S) and of the items (draws, N) in every bootstrap sample.
+
+    The weights of seeds are widened: a spread of S seeds is that of a sample, not of all seeds.
+    A record asks for thousands of intervals of a few shapes, hence the cache.
+    """
+    rng = np.random.default_rng(seed)
+    rows = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds
+    if seeds > 1:
+        rows = 1 / seeds + (rows - 1 / seeds) * np.sqrt(seeds / (seeds - 1))
+    return rows, rng.multinomial(items, np.full(items, 1 / items), draws) / items
 
 
 def paired_difference(a, b, draws: int = 2000, seed: int = 0) -> Interval:

@@ -1,7 +1,8 @@
 """Experiments: runs survive a kill, results have one schema, a tiny study runs end to end."""
 
+import inspect
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from rlvr_lite import experiments, experiments_text
 from rlvr_lite.experiments import Comparison, Run, find, find_difference, save_run, summarise
 from rlvr_lite.experiments_text import (
     METHODS, STUDIES, changed_study, comparisons, data, noisy_traces, run_all, run_one, task_for)
+from rlvr_lite.grpo import GRPOConfig
 from rlvr_lite.mle import MLEConfig
 
 
@@ -161,6 +163,21 @@ def test_a_teacher_that_slips_writes_wrong_traces_and_the_filter_finds_them():
     assert 0.5 * TINY.prompts < len(every) <= TINY.prompts
     assert 0.4 < sum(right) / len(right) < 0.95
     assert kept == [pair for pair, r in zip(every, right) if r == 1.0]
+
+
+def test_every_row_of_the_sweeps_changes_what_it_says(folder):
+    """A setting of GRPO must reach GRPO: `reinforce` has no argument of the same name."""
+    taken = set(inspect.signature(experiments_text.reinforce).parameters)
+    settings = {f.name for f in fields(GRPOConfig)}
+    assert taken & settings == {"seed"}
+    for name, changes in experiments_text.SWEEPS.items():
+        assert changes and set(changes) <= settings | {"rank"}, name
+        if name.startswith("group="):
+            assert changes["prompts"] * changes["group"] == 256
+    run_one(TINY, "prompts=8,group=2", 0, folder)
+    run = experiments.load_run(experiments.run_path(folder / TINY.name, "prompts=8,group=2", 0))
+    experiments.run_path(folder / TINY.name, "prompts=8,group=2", 0).unlink()
+    assert run.cost["samples"] == 16 * run.cost["steps"] and set(run.scores) == {"test"}
 
 
 def test_settings_and_methods_are_checked():
