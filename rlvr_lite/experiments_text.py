@@ -4,8 +4,9 @@ Two studies, each a table of methods with the same start model and the same comp
     text_natural   the paper's setting: verified traces of (almost only) *changed* transitions,
                    then RL on natural play; most of the gain is "do not edit"
     text_serial    scarce traces, long waits: RL has to make a chain of thought reliable
-and two further tables, of one change at a time to the RL of a study:
+and further tables, of one change at a time to the RL of a study:
     text_mix       to text_natural: how many unchanged questions RL asks
+    text_transfer  to text_serial, with less time: RL asks about one of the two games
     text_sweeps    to text_serial, with less time: group, rank, KL, learning rate, loss
 A run is (study, method, seed); see `experiments` for how runs become `results/*.json`.
 
@@ -155,6 +156,17 @@ def validator(task: TextGameTask, study: Study) -> Callable:
     return validate
 
 
+def masks(study: Study, split: str) -> dict[str, list[int]]:
+    """Subsets of the report: whether the state changes, and the game where there are several."""
+    items = data(study, split)
+    found = {"changed": [int(t.changed) for t in items],
+             "unchanged": [int(not t.changed) for t in items]}
+    if split == "test":
+        found |= {family: [int(t.state.family == family) for t in items]
+                  for family in study.families}
+    return found
+
+
 def evaluate(model, task: TextGameTask, study: Study, seed: int, method: str,
              splits: tuple[str, ...] = ("test", *EXTRA_SPLITS)) -> Run:
     """All reported numbers of a trained model: greedy, sampled, best decoding on validation."""
@@ -170,8 +182,7 @@ def evaluate(model, task: TextGameTask, study: Study, seed: int, method: str,
                              "sampled": scores(model, task, items, 1.0, seed)}
         if split == "test":
             run.scores[split]["best"] = scores(model, task, items, best, seed)
-        run.subsets[split] = {"changed": [int(t.changed) for t in items],
-                              "unchanged": [int(not t.changed) for t in items]}
+        run.subsets[split] = masks(study, split)
     return run
 
 
@@ -209,8 +220,7 @@ def trivial(study: Study, seed: int, folder: Path) -> Run:
     for split in ("test", *EXTRA_SPLITS):
         rows = [task.metrics(same, t) for t in data(study, split)]
         run.scores[split] = {"greedy": {k: [r[k] for r in rows] for k in rows[0]}}
-        run.subsets[split] = {"changed": [int(t.changed) for t in data(study, split)],
-                              "unchanged": [int(not t.changed) for t in data(study, split)]}
+        run.subsets[split] = masks(study, split)
     return run
 
 
@@ -417,11 +427,23 @@ def mixed(study: Study, seed: int, folder: Path, ratio: float) -> Run:
 MIXES = {f"unchanged={ratio:g}": functools.partial(mixed, ratio=ratio) for ratio in RATIOS}
 METHODS |= MIXES
 
+
+def asked_about(study: Study, seed: int, folder: Path, family: str) -> Run:
+    """RL that asks about one game only; the base has learned all games of the study."""
+    return reinforce(study, seed, folder, name=f"asked={family}", splits=("test",), offered=[
+        t for t in data(study, "prompts", seed) if t.state.family == family])
+
+
+ASKED = {f"asked={family}": functools.partial(asked_about, family=family)
+         for family in STUDIES["text_sweeps"].families}
+METHODS |= ASKED
+
+
 def comparisons(methods: list[str]) -> list[Comparison]:
     """RLVR against every control, and all that verify against the base."""
     found = [Comparison("rlvr", m) for m in methods if "rlvr" in methods and m != "rlvr"]
     return found + [Comparison(m, c) for m in ("rejection_finetuning", "rlvr_task_specific",
-                                               *SWEEPS, *MIXES)
+                                               *SWEEPS, *MIXES, *ASKED)
                     for c in ("mle", "mle_continued") if {m, c} <= set(methods)]
 
 
@@ -432,6 +454,8 @@ RECORDS = {
     "text_mix": Record("text_natural", ("mle", *MIXES, "rlvr"), metrics=METRICS, title=
                        "Text game, natural play: unchanged questions per changed one in RL"),
     "text_sweeps": Record("text_sweeps", ("mle", *SWEEPS, "rlvr"), metrics=METRICS),
+    "text_transfer": Record("text_sweeps", ("mle", *ASKED, "rlvr"), metrics=METRICS, title=
+                            "Text game, long waits: RL asks about one game, judged on both"),
 }
 LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, tokenizer)
 run_one, run_all = LAB.run_one, LAB.run_all
