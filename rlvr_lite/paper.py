@@ -91,6 +91,15 @@ def web_agent_rows() -> dict:
         "unit": "% of 812 WebArena tasks; policy and value are DeepSeek-V3"}
 
 
+# ---- judging policies inside a model, table 13: success in percent of four stages of RT-1
+STAGES = ("Begin", "RT-1-X", "15 %", "Converged")
+POLICIES = {
+    "open": {"real": (0.0, 51.9, 70.4, 81.5), "SIMPLER-VM": (0.0, 29.6, 46.3, 60.1),
+             "MLE": (4.4, 18.8, 50.0, 48.9), "RLVR": (3.3, 33.3, 62.2, 62.2)},
+    "close": {"real": (0.0, 74.1, 88.9, 92.6), "SIMPLER-VM": (27.8, 89.1, 66.7, 86.1),
+              "MLE": (20.0, 56.7, 76.7, 81.1), "RLVR": (18.9, 71.1, 78.9, 88.9)}}
+
+
 def gain(after: str, before: str) -> dict[str, float]:
     """Points gained between two rows of `TEXT_GAME`, by subset."""
     a, b = TEXT_GAME[after], TEXT_GAME[before]

@@ -19,7 +19,8 @@ from rlvr_lite.experiments import find
 from rlvr_lite.figure import show_png
 
 __all__ = ["METHODS", "bars", "boxes", "curves", "draw_boxes", "draw_states", "histogram",
-           "interval_text", "mark_of", "over_ticks", "result_bars", "result_table", "show_png",
+           "interval_text", "mark_of", "over_ticks", "result_bars", "result_table",
+           "running_mean", "show_png",
            "table", "table_html", "table_text", "token_strip"]
 
 MARKERS = "osD^vP"
@@ -62,6 +63,12 @@ def method_name(method: str) -> str:
 
 
 # ---------------------------------------------------------------- curves
+def running_mean(rows: Sequence[Mapping[str, float]], key: str, width: int = 8) -> list[float]:
+    """A column of a training log, each value averaged with the `width` before it."""
+    values = [row[key] for row in rows]
+    return [float(np.mean(values[max(0, i - width):i + 1])) for i in range(len(values))]
+
+
 def curves(series: Mapping[str, Sequence[Any]], xlabel: str, ylabel: str,
            flat: Mapping[str, float] | None = None, size: tuple[float, float] = (5.2, 2.9),
            zero: bool = False) -> Any:

@@ -24,6 +24,16 @@ def test_most_of_the_gain_is_on_unchanged_transitions():
     assert share * gain["unchanged"] > 5 * (1 - share) * gain["changed"]
 
 
+@pytest.mark.parametrize("way, method, printed", [
+    ("open", "SIMPLER-VM", 17.0), ("open", "MLE", 22.6), ("open", "RLVR", 12.4),
+    ("close", "SIMPLER-VM", 17.9), ("close", "MLE", 15.3), ("close", "RLVR", 8.9)])
+def test_gaps_of_the_policies_are_those_the_paper_prints(way, method, printed):
+    table = paper.POLICIES[way]
+    gaps = [abs(a - b) for a, b in zip(table[method], table["real"])]
+    assert len(gaps) == len(paper.STAGES)
+    assert sum(gaps) / len(gaps) == pytest.approx(printed, abs=0.11)
+
+
 def test_rows_agree_with_the_published_file():
     from rlvr_lite.worlds import bytesized32
 

@@ -149,6 +149,10 @@ def test_windows_fit_into_their_episodes():
     assert len({start for n, _, start, _ in found if n == 0}) == 4
     assert any(c < s for _, c, s, _ in found) and len({h for *_, h in found}) > 1
     assert found == windows(EPISODES, 4, seed=1) != windows(EPISODES, 4, seed=2)
+    with pytest.raises(ValueError, match="10 starts for 7 steps; got per_episode=11"):
+        windows(EPISODES, 11, 1)
+    with pytest.raises(ValueError, match="0 starts for 12 steps"):
+        windows(EPISODES, 1, 1, horizon=12)
     for _, _, start, horizon in windows(EPISODES, 4, 1, horizon=3):
         assert horizon == 3 and start + SKIP * 3 <= 23
 

@@ -136,3 +136,9 @@ def test_drawing_does_not_touch_the_state(data):
     before = t.state.canonical()
     show.draw_states([t.state, step(t.state, "wait 2").next_state], ["a", "b"])
     assert t.state.canonical() == before
+
+
+def test_a_running_mean_looks_back_only():
+    rows = [{"reward": v} for v in (1.0, 3.0, 5.0, 7.0)]
+    assert show.running_mean(rows, "reward", width=1) == [1.0, 2.0, 4.0, 6.0]
+    assert show.running_mean(rows, "reward", width=9) == [1.0, 2.0, 3.0, 4.0]

@@ -165,9 +165,15 @@ def windows(episodes: Episodes, per_episode: int, seed: int,
 
     Args:
         horizon: steps of every window; None: to the end of the episode, at least 7.
+
+    Raises:
+        ValueError: an episode has fewer starts than that.
     """
     rng, found = Random(seed), []
     latest = FRAMES - 1 - SKIP * (horizon or 7)
+    if per_episode > latest + 1:
+        raise ValueError(f"an episode of {FRAMES} frames has {max(0, latest + 1)} starts for "
+                         f"{horizon or 7} steps; got per_episode={per_episode}")
     for number in range(len(episodes)):
         for start in rng.sample(range(latest + 1), per_episode):
             steps = horizon or (FRAMES - 1 - start) // SKIP
