@@ -21,7 +21,7 @@ help:
 	@echo "make notebooks    execute notebooks/src and renew the committed notebooks"
 	@echo "make checkpoints  train the models that ship with the package"
 	@echo "make results      run the recorded text-game experiments (hours)"
-	@echo "make bench        compare speed with generate() and TRL, and time the video world"
+	@echo "make bench        compare speed with generate() and TRL, time all worlds, print the floor"
 	@echo "make url          after a change of the repository's address in pyproject.toml"
 	@echo "make clean        remove build/     make distclean: and the environment"
 
@@ -58,6 +58,7 @@ bench: setup
 	@$(PY) -m pip install --quiet -c constraints.txt -e ".[bench]"
 	@$(PY) tools/bench.py
 	@$(PY) tools/bench_video.py
+	@$(PY) tools/bench_roofline.py
 
 url: setup
 	@$(PY) tools/project.py

@@ -121,23 +121,25 @@ def sample(model, questions: list[list[int]], group: int = 1, max_new: int = 64,
     uniform = torch.rand(max_new, rows, generator=generator, **like) * (1 - 1e-6)
     logp_old = torch.zeros(rows, max_new, **like)
     ids = torch.full((rows, max_new), pad_id, device=device)
-    writer, t = _Writer(w, questions, group, device), 0
-    while t < max_new and writer.rows.numel():
-        width, at = 1, writer.rows.flatten()                          # (b*g,)
-        if forced[t]:  # a block of given tokens goes in at once
-            while t + width < max_new and forced[t + width]:
-                width += 1
-            block = table[at, t:t + width]                            # (b*g, W)
-        else:
-            token, logp_old[at, t] = _choose(writer.logits(), temperature, top_k, uniform[t, at])
-            must = table[at, t]
-            block = (torch.where(must >= 0, must, token) if some[t] else token)[:, None]
-        ids[at, t:t + width] = block
-        t += width
-        if eos_id is not None:
-            block = writer.finish(block, (block == eos_id).any(1))
-        if t < max_new and len(block):
-            writer.write(block)
+    with torch.inference_mode():  # beyond no_grad, it spares each small operation some upkeep
+        writer, t = _Writer(w, questions, group, device), 0
+        while t < max_new and writer.rows.numel():
+            width, at = 1, writer.rows.flatten()                      # (b*g,)
+            if forced[t]:  # a block of given tokens goes in at once
+                while t + width < max_new and forced[t + width]:
+                    width += 1
+                block = table[at, t:t + width]                        # (b*g, W)
+            else:
+                token, logp_old[at, t] = _choose(
+                    writer.logits(), temperature, top_k, uniform[t, at])
+                must = table[at, t]
+                block = (torch.where(must >= 0, must, token) if some[t] else token)[:, None]
+            ids[at, t:t + width] = block
+            t += width
+            if eos_id is not None:
+                block = writer.finish(block, (block == eos_id).any(1))
+            if t < max_new and len(block):
+                writer.write(block)
     return _rollouts(ids, table, logp_old, eos_id, pad_id)
 
 

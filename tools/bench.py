@@ -12,25 +12,27 @@ from __future__ import annotations
 
 import argparse
 import copy
-import os
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import warnings
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 warnings.filterwarnings("ignore", category=FutureWarning)
 
+from bench_common import (  # noqa: E402
+    PARTS,
+    memory_of,
+    parser,
+    print_added_memory,
+    record,
+    row,
+    write,
+)
 import torch  # noqa: E402
 
-from rlvr_lite import experiments, lora, mle, model as M  # noqa: E402
+from rlvr_lite import lora, mle, model as M  # noqa: E402
 from rlvr_lite.grpo import GRPOConfig, train_grpo  # noqa: E402
-from rlvr_lite.paths import results_folder  # noqa: E402
 from rlvr_lite.tasks.text_game import TextGameTask, train_tokenizer  # noqa: E402
 from rlvr_lite.worlds.text_game import transitions  # noqa: E402
 
@@ -95,7 +97,7 @@ class Bench:
             config = GRPOConfig(**{**vars(CONFIG), "seed": seed})
             rows = train_grpo(waiting.pop(), self.task, self.items, config, log=None)
             self.split = {k: sum(r[f"{k}_s"] for r in rows) / len(rows)
-                          for k in ("sample", "reward", "update")}
+                          for k in PARTS}
             self.live = sum(r["live"] for r in rows) / len(rows)
             return len(rows), sum(r["tokens"] for r in rows)
 
@@ -128,14 +130,6 @@ def has_trl() -> bool:
     return True
 
 
-def peak_memory(name: str, base: Path) -> float:
-    """MiB that a contender adds to the process, measured in a process of its own."""
-    found = subprocess.run(
-        [sys.executable, __file__, "--memory", name, "--base", str(base)],
-        capture_output=True, text=True, check=True)
-    return float(found.stdout.strip().splitlines()[-1])
-
-
 def measure(names: list[str], options):
     """CPU seconds per unit of work and tokens per second, one value per repeat."""
     bench = Bench(options.mle_steps, options.base)
@@ -153,12 +147,6 @@ def measure(names: list[str], options):
                 seconds[name].append(spent / work)
                 speed[name].append(tokens / spent)
     return bench, seconds, speed
-
-
-def row(method: str, metric: str, values: list[float]) -> dict:
-    return {"method": method, "decoding": "sampled", "subset": "all", "metric": metric,
-            "mean": statistics.median(values), "low": min(values), "high": max(values),
-            "per_seed": [statistics.median(values)], "repeats": values, "n": len(values)}
 
 
 def report(bench: Bench, seconds, speed, memory: dict[str, float]) -> dict:
@@ -183,26 +171,19 @@ def report(bench: Bench, seconds, speed, memory: dict[str, float]) -> dict:
     config = {"prompts": B, "group": G, "parameters": sum(p.numel() for p in
               bench.model.parameters()), "live": bench.live,
               "question_tokens": statistics.mean(map(len, bench.questions))}
-    return {"experiment": "bench_text", "claim": None,
-            "title": "CPU time beside generate and TRL (median; low and high are the extremes)",
-            "rows": rows, "differences": [], "cost": [], "paper": {},
-            "provenance": experiments.provenance([], config)}
+    return record("bench_text", "CPU time beside generate and TRL", rows, config)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--mle-steps", type=int, default=250)
-    parser.add_argument("--memory", choices=CONTENDERS, help=argparse.SUPPRESS)
-    parser.add_argument("--base", help=argparse.SUPPRESS)
-    parser.add_argument("--dry-run", action="store_true", help="print, but write nothing")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--mle-steps", type=int, default=250)
+    arguments.add_argument("--memory", choices=CONTENDERS, help=argparse.SUPPRESS)
+    arguments.add_argument("--base", help=argparse.SUPPRESS)
+    options = arguments.parse_args()
     torch.set_num_threads(1)
     if options.memory:
         run = Bench(options.mle_steps, options.base).prepare(options.memory)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        run(0)
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+        print_added_memory(lambda: run(0))
         return
     names = [name for name in CONTENDERS if has_trl() or not name.startswith("TRL")]
     if len(names) < len(CONTENDERS):
@@ -210,10 +191,8 @@ def main() -> None:
     bench, seconds, speed = measure(names, options)
     base = Path(bench.folder.name) / "base"
     M.save(bench.model, base)
-    memory = {name: peak_memory(name, base) for name in names}
-    result = report(bench, seconds, speed, memory)
-    if not options.dry_run:
-        experiments.write_json(results_folder() / "bench_text.json", result)
+    memory = {name: memory_of(__file__, "--memory", name, "--base", str(base)) for name in names}
+    write(report(bench, seconds, speed, memory), options)
 
 
 if __name__ == "__main__":

@@ -9,27 +9,15 @@ contenders take turns. Writes results/bench_video.json.
 
 from __future__ import annotations
 
-import argparse
-import copy
-import os
 import statistics
-import sys
-import time
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench_common import PARTS, grpo_steps, parser, record, row, take_turns, write
+import torch
 
-import torch  # noqa: E402
-from bench import row  # noqa: E402
-
-from rlvr_lite import experiments, experiments_video, model as M  # noqa: E402
-from rlvr_lite.checkpoints import load_video_model  # noqa: E402
-from rlvr_lite.grpo import train_grpo  # noqa: E402
-from rlvr_lite.paths import results_folder  # noqa: E402
-from rlvr_lite.tokenizers.frames import to_tensor  # noqa: E402
+from rlvr_lite import experiments_video, model as M
+from rlvr_lite.checkpoints import load_video_model
+from rlvr_lite.tokenizers.frames import to_tensor
 
 B, G = 16, 16
 
@@ -83,26 +71,13 @@ class Bench:
         """Seconds of sampling, reward and update of some GRPO steps of a study."""
         study = experiments_video.STUDIES[name]
         task = experiments_video.task_for(study, judged=study.judged, credit="frame")
-        config = replace(study.rl, steps=steps + 1)
-        rows = train_grpo(copy.deepcopy(self.model), task, self.clips, config, log=None)[1:]
-        return {part: [r[f"{part}_s"] for r in rows] for part in ("sample", "reward", "update")}
-
-
-def measure(bench: Bench, repeats: int) -> dict[str, list[float]]:
-    """CPU seconds per unit of work, one value per repeat; the first round is thrown away."""
-    found: dict[str, list[float]] = {name: [] for name in bench.contenders()}
-    for repeat in range(repeats + 1):
-        for name, run in bench.contenders().items():
-            start = time.process_time()
-            work = run(repeat)
-            if repeat:
-                found[name].append((time.process_time() - start) / work)
-    return found
+        rows = grpo_steps(self.model, task, self.clips, study.rl, steps)
+        return {part: [r[f"{part}_s"] for r in rows] for part in PARTS}
 
 
 def report(bench: Bench, repeats: int) -> dict:
     """Print the table; return the contents of results/bench_video.json."""
-    found, rows = measure(bench, repeats), []
+    found, rows = take_turns(bench.contenders(), repeats), []
     for name, values in found.items():
         rows.append(row(name, "milliseconds", [1e3 * v for v in values]))
         print(f"{name:<14} {1e3 * statistics.median(values):7.2f} ms a frame")
@@ -121,23 +96,13 @@ def report(bench: Bench, repeats: int) -> dict:
         print(f"  {name} LPIPS is {share:.0%} of a step of {whole:.2f} s ({judged} frames)")
     config = {"prompts": B, "group": G,
               "parameters": sum(p.numel() for p in bench.model.parameters())}
-    return {"experiment": "bench_video", "claim": None,
-            "title": "CPU time of the video world (median; low and high are the extremes)",
-            "rows": rows, "differences": [], "cost": [], "paper": {},
-            "provenance": experiments.provenance([], config)}
+    return record("bench_video", "CPU time of the video world", rows, config)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--dry-run", action="store_true", help="print, but write nothing")
-    options = parser.parse_args()
+    options = parser(__doc__).parse_args()
     torch.set_num_threads(1)
-    result = report(Bench(), options.repeats)
-    if not options.dry_run:
-        path = results_folder() / "bench_video.json"
-        experiments.write_json(path, result)
-        print(path)
+    write(report(Bench(), options.repeats), options)
 
 
 if __name__ == "__main__":

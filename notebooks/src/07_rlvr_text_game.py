@@ -109,17 +109,12 @@ for row in history[::10]:
           f"entropy {row['entropy']:.3f}")
 
 # %%
-def smooth(rows, key, width=8):
-    """Running mean of a column of the log."""
-    values = [row[key] for row in rows]
-    return [mean(values[max(0, i - width):i + 1])
-            for i in range(len(values))]
-
+from rlvr_lite.show import running_mean
 
 steps = [row["step"] for row in history]
 show.show_png(
-    show.curves({"mean reward": (steps, smooth(history, "reward")),
-                 "live groups": (steps, smooth(history, "live"))},
+    show.curves({"mean reward": (steps, running_mean(history, "reward")),
+                 "live groups": (steps, running_mean(history, "live"))},
                 "step", "share", zero=True),
     "The mean reward of the rollouts climbs over the GRPO steps while the "
     "share of live groups falls: as answers agree, the signal dries up.")

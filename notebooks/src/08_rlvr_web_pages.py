@@ -363,20 +363,15 @@ for row in [r for r in history if "hidden_f1" in r and r["step"]]:
           f"F1 {row['hidden_f1']:.2f}, invents {row['hidden_invented']:.2f}")
 
 # %%
-def smooth(rows, key, width=8):
-    """Running mean of a column of the log."""
-    values = [row[key] for row in rows]
-    return [mean(values[max(0, i - width):i + 1])
-            for i in range(len(values))]
-
+from rlvr_lite.show import running_mean
 
 rows = [row for row in history if "reward" in row]
 seen = [row for row in history if "hidden_f1" in row]
 steps, at = [r["step"] for r in rows], [r["step"] for r in seen]
 show.show_png(
-    show.curves({"F1 of the samples": (steps, smooth(rows, "reward")),
-                 "their precision": (steps, smooth(rows, "precision")),
-                 "their recall": (steps, smooth(rows, "recall")),
+    show.curves({"F1 of the samples": (steps, running_mean(rows, "reward")),
+                 "their precision": (steps, running_mean(rows, "precision")),
+                 "their recall": (steps, running_mean(rows, "recall")),
                  "hidden pages: answers that invent, greedy":
                  (at, [row["hidden_invented"] for row in seen])},
                 "GRPO step", "mean or share"),
@@ -391,8 +386,8 @@ show.show_png(
 
 # %%
 show.show_png(
-    show.curves({"lines written": (steps, smooth(rows, "predicted")),
-                 "lines in the truth": (steps, smooth(rows, "true"))},
+    show.curves({"lines written": (steps, running_mean(rows, "predicted")),
+                 "lines in the truth": (steps, running_mean(rows, "true"))},
                 "GRPO step", "lines per answer", zero=True),
     "Lines per answer over the GRPO steps: those that the samples write, and "
     "those of the true answers to the same questions.")

@@ -104,18 +104,13 @@ for row in history[::8]:
           f"LPIPS {100 * row['lpips']:.2f}  entropy {row['entropy']:.2f}")
 
 # %%
-def smooth(rows, key, width=8):
-    """Running mean of a column of the log."""
-    values = [row[key] for row in rows]
-    return [mean(values[max(0, i - width):i + 1])
-            for i in range(len(values))]
-
+from rlvr_lite.show import running_mean
 
 steps = [row["step"] for row in history]
 show.show_png(
     show.curves({"100 x LPIPS of the samples":
-                 (steps, [100 * v for v in smooth(history, "lpips")]),
-                 "entropy, nats": (steps, smooth(history, "entropy"))},
+                 (steps, [100 * v for v in running_mean(history, "lpips")]),
+                 "entropy, nats": (steps, running_mean(history, "entropy"))},
                 "GRPO step", "see legend", zero=True),
     "Over forty GRPO steps the LPIPS of the sampled frames falls, and the "
     "entropy of the policy with it.")
