@@ -372,7 +372,7 @@ def ratio_row(rows: list[dict]) -> dict:
     seconds = {r["subset"]: r["repeats"] for r in rows if r["metric"] == "token_us"}
     ratios = [a / b for a, b in zip(seconds[f"tokens={long}"], seconds[f"tokens={short}"])]
     print(f"cost per token, {long} tokens / {short}: {statistics.median(ratios):.2f}")
-    return row("sampling", "ratio", ratios, f"tokens={long} / tokens={short}")
+    return row("sampling", "ratio", ratios, f"tokens={long} against tokens={short}")
 
 
 def report(repeats: int) -> dict:

@@ -84,8 +84,8 @@ def report(bench: Bench, repeats: int) -> dict:
     ratios = [a / b for a, b in zip(found["generate"], found["our sampler"])]
     rows.append(row("generate / our sampler", "ratio", ratios))
     print(f"generate / our sampler: {statistics.median(ratios):.1f}")
-    for name, study in experiments_video.STUDIES.items():
-        parts = bench.step(name, max(2, repeats // 2))
+    for name in ("video_single", "video_multi"):
+        study, parts = experiments_video.STUDIES[name], bench.step(name, max(2, repeats // 2))
         judged = study.rl.prompts * study.rl.group * (study.judged or study.horizon)
         whole = sum(statistics.median(v) for v in parts.values())
         share = judged * statistics.median(found["LPIPS"]) / whole

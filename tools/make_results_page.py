@@ -41,13 +41,16 @@ CLAIMS = {  # what RLVR has to beat, on which subset, in which metric, under whi
     "video_repetition": (("mle",), "all", "repetition", ("sampled", "best"))}
 # factor and format of metrics that are no shares; as the paper prints them
 UNITS = {"lpips": (100, ".2f"), "l1": (100, ".2f"), "mse": (100, ".3f"), "ssim": (100, ".1f"),
-         "psnr": (1, ".2f"), "motion": (1, ".2f")}
+         "psnr": (1, ".2f"), "motion": (1, ".2f"), "peak": (1, ".0f"), "tokens": (1, ",.0f"),
+         "ratio": (1, ".1f")}
 WIDE = 4  # a result with more metrics shows them side by side
 SUBSETS = ("all", "changed", "unchanged", "visible", "hidden", "unseen", "combinations", "layouts",
            "families", "held_out")
 # metrics that are shares, or between 0 and 1 like them, and are printed in percent
 SHARES = ("exact", "official", "same", "readable", "repetition", "still", "success", "f1",
-          "precision", "recall", "verdict", "repeats", "invented", "gap", "agree")
+          "precision", "recall", "verdict", "repeats", "invented", "gap", "agree", "achieved")
+# of a benchmark, what is worth a table here; chapter 10 explains the rest
+BENCHED = ("ratio", "seconds", "milliseconds", "tokens_per_second", "peak_mib", "achieved")
 
 
 def results(folder: Path) -> list[dict]:
@@ -122,7 +125,9 @@ def rows_part(result: dict) -> list[str]:
     by side for all items."""
     lines = []
     metrics = list(dict.fromkeys(r["metric"] for r in result["rows"]))
-    if len(metrics) > WIDE:
+    if is_benchmark(result):
+        metrics = [m for m in metrics if m in BENCHED]
+    elif len(metrics) > WIDE:
         lines, metrics = metrics_part(result, metrics), metrics[:1]
     for metric in metrics:
         if metric in ("same", "length", "readable"):
@@ -134,11 +139,19 @@ def rows_part(result: dict) -> list[str]:
                        if "/" not in s and ", " not in s]
             cells = {(r["method"], r["subset"]): interval(r) for r in rows}
             methods = dict.fromkeys(r["method"] for r in rows)
-            body = [[name(m), *(cells.get((m, s), "–") for s in subsets)] for m in methods]
+            head, body = ["method", *subsets], [
+                [name(m), *(cells.get((m, s), "–") for s in subsets)] for m in methods]
+            if is_benchmark(result) and len(subsets) > len(methods):
+                head, body = ["case", *map(name, methods)], [
+                    [s, *(cells.get((m, s), "–") for m in methods)] for s in subsets]
             if body:
-                lines += [f"**`{metric}`{scale_of(metric)}, {decoding}**", "",
-                          *table(["method", *subsets], body)]
+                lines += [f"**`{metric}`{scale_of(metric)}, {decoding}**", "", *table(head, body)]
     return lines
+
+
+def is_benchmark(result: dict) -> bool:
+    """A measurement of speed: its rows have repeats, not test items and seeds."""
+    return result["experiment"].startswith("bench_")
 
 
 def scale_of(metric: str) -> str:
@@ -246,7 +259,7 @@ def provenance_part(result: dict) -> list[str]:
     versions = ", ".join(f"{k} {v}" for k, v in p.get("versions", {}).items())
     seeds = ", ".join(map(str, p.get("seeds", [])))
     return [f"*Recorded {p['date']}, commit `{p['commit']}`, on {p['device']}; "
-            f"seeds {seeds}; {versions}.*", ""]
+            + (f"seeds {seeds}; " if seeds else "") + f"{versions}.*", ""]
 
 
 def section(result: dict) -> list[str]:
@@ -254,8 +267,9 @@ def section(result: dict) -> list[str]:
     items = max(r["n"] for r in result["rows"])
     title, _, remark = result["title"].partition(" (")
     remark = f" {remark[:1].upper()}{remark[1:].rstrip(')')}." if remark else ""
+    counted = "repeats" if is_benchmark(result) else "test items"
     return [f"## {title}", "",
-            f"`results/{result['experiment']}.json`, up to {items:,} test items."
+            f"`results/{result['experiment']}.json`, up to {items:,} {counted}."
             f"{remark}", "",
             *claim_part(result), *rows_part(result), *differences_part(result),
             *paper_part(result), *cost_part(result), *provenance_part(result)]
