@@ -1,0 +1,56 @@
+"""What chapters 8 and 10 say in words about recorded results holds in the records."""
+
+import pytest
+
+from rlvr_lite.experiments import find, find_difference, load_result
+
+
+def side(record: str, a: str, b: str, decoding: str, subset: str, metric: str = "exact") -> int:
+    """1: a ahead by its interval, -1: b ahead, 0: not decided; where more is better."""
+    d = find_difference(load_result(record), a, b, decoding, subset, metric)
+    return (d["low"] > 0) - (d["high"] < 0)
+
+
+# ---- chapter 8: what RL was asked ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("decoding", ["greedy", "sampled"])
+def test_abstention_is_learned_from_hidden_pages_only(decoding):
+    assert side("web_pages", "rlvr", "rlvr_visible", decoding, "hidden", "f1") == 1
+    assert side("web_pages", "rlvr", "rlvr_visible", decoding, "visible", "f1") == 0
+
+
+def test_without_hidden_questions_answers_there_stay_as_they_were():
+    web = load_result("web_pages")
+    lines = {m: find(web, m, "greedy", "hidden", "items")["mean"]
+             for m in ("mle", "rlvr_visible", "rlvr")}
+    assert lines["rlvr_visible"] == pytest.approx(lines["mle"], abs=0.5)
+    assert lines["rlvr"] < lines["mle"] - 1
+    silent = {m: [note["omission"] for note in web["notes"][m]] for m in lines}
+    assert max(silent["rlvr_visible"]) < 0.2 < min(silent["rlvr"])
+
+
+# ---- chapter 10: how many unchanged questions ------------------------------------------------
+MIX = ("unchanged=0", "unchanged=0.05", "unchanged=0.4", "rlvr")
+
+
+def test_the_mix_of_questions_is_a_dial():
+    mix = load_result("text_mix")
+    same, unchanged, changed = (
+        [find(mix, m, "greedy", subset, metric)["mean"] for m in MIX]
+        for subset, metric in (("all", "same"), ("unchanged", "exact"), ("changed", "exact")))
+    assert same == sorted(same) and unchanged == sorted(unchanged)
+    assert changed[-1] < changed[-2] < min(changed[:2])
+
+
+def test_where_the_mix_gains_and_what_it_costs():
+    for subset in ("all", "changed", "unchanged"):
+        assert side("text_mix", "unchanged=0", "mle", "greedy", subset) == 0
+    assert side("text_mix", "unchanged=0.05", "mle", "greedy", "unchanged") == 1
+    assert side("text_mix", "unchanged=0.05", "mle", "greedy", "changed") == 0
+    assert side("text_mix", "unchanged=0.4", "mle", "greedy", "changed") == -1
+    mix = load_result("text_mix")
+    few, all_ = (find_difference(mix, m, "mle", "greedy", "unchanged")["mean"]
+                 for m in ("unchanged=0.05", "rlvr"))
+    assert few / all_ == pytest.approx(0.5, abs=0.1), "half of the gain"
+    assert find(mix, "unchanged=0.4")["mean"] == pytest.approx(find(mix, "rlvr")["mean"], abs=0.02)
