@@ -68,8 +68,9 @@ print("truth   :", answer_text(t))
 # arrow. The answer is decoded into a state and compared with the true next
 # state. That comparison is the whole reward; nothing about it is learned:
 #
-# $$ R = \begin{cases} 1 & \text{if the decoded state equals the true state}\\
-#    0 & \text{otherwise.} \end{cases} \tag{0.1} $$
+# $$ R = \mathbf{1}[\,\text{decoded state} = \text{true state}\,]. \tag{0.1} $$
+#
+# ($\mathbf{1}[\dots]$ is 1 if the statement in the brackets holds, else 0.)
 
 # %%
 from rlvr_lite.model import sample
@@ -109,17 +110,20 @@ for t in test:
         break
 advantage = advantages(reward)[0]                          # (G,), eq. (0.2)
 print("truth:", answer_text(t))
-rows = [[task.tokenizer.decode(a).rpartition("=>")[2].strip()[:40],
+said = [task.tokenizer.decode(a).rpartition("=>")[2].strip() for a in group]
+rows = [[text.encode("ascii", "backslashreplace").decode()[:40],
          f"{r:.0f}", f"{x:+.2f}"]
-        for a, r, x in zip(group, reward[0], advantage)]
+        for text, r, x in zip(said, reward[0], advantage)]
 show.table(["answer", "reward", "advantage"], rows,
            f"Eight answers to: {question_text(t)}")
 
 # %% [markdown]
-# `same` means that nothing changes. An answer that writes out an object with the
-# values it already has says the same thing, and is just as right: states are
-# compared, not letters. And an answer may run away into nonsense (cut short here):
-# at temperature 1 the unlikely tokens get their turn, too.
+# `same` means that nothing changes. An answer that writes out an object with
+# the values it already has says the same thing, and is just as right: states
+# are compared, not letters. And an answer may run away into nonsense: at
+# temperature 1 the unlikely tokens get their turn, too, down to single bytes
+# that are no letter. (Long answers are cut short here; each such byte is shown
+# as `\ufffd`.)
 #
 # A group in which all answers are right, or all are wrong, has advantage zero
 # everywhere and teaches nothing. The share of *live* groups is the first thing
@@ -131,8 +135,9 @@ show.table(["answer", "reward", "advantage"], rows,
 # Each step draws thirty-two new questions from ordinary play, samples eight
 # answers to each, verifies them, and moves the weights of a thin LoRA adapter
 # (low-rank adaptation: two slim matrices beside every frozen one). That is
-# reinforcement learning from verifiable rewards, RLVR. No worked example is needed any more: only questions, and a verifier that
-# knows the true next state.
+# reinforcement learning from verifiable rewards, RLVR. No worked example is
+# needed any more: only questions, and a verifier that knows the true next
+# state.
 
 # %%
 import copy
@@ -175,9 +180,17 @@ show.show_png(show.curves({"reward (share of right answers)":
 # models are asked greedily and by sampling, and doing nothing is asked too.
 
 # %%
+from dataclasses import asdict
+
 import numpy as np
 
 from rlvr_lite.metrics import bootstrap, paired_difference
+
+
+def share(interval, sign=False):
+    """A share with its interval, in percent."""
+    return show.interval_text(asdict(interval), sign=sign)
+
 
 found = {(name, label): np.array(scores(m, task, test, temperature)["exact"])
          for label, temperature in (("greedy", 0.0), ("sampled", 1.0))
@@ -185,17 +198,20 @@ found = {(name, label): np.array(scores(m, task, test, temperature)["exact"])
 changed = np.array([t.changed for t in test])
 subsets = {"changed": changed, "unchanged": ~changed,
            "all": np.full(len(test), True)}
-rows = [["do nothing", "-", *(str(bootstrap((~changed[s]).astype(float)))
+
+# %%
+rows = [["do nothing", "-", *(share(bootstrap((~changed[s]).astype(float)))
                               for s in subsets.values())]]
-rows += [[*key, *(str(bootstrap(x[s])) for s in subsets.values())]
+rows += [[*key, *(share(bootstrap(x[s])) for s in subsets.values())]
          for key, x in found.items()]
 for label in ("greedy", "sampled"):
     a, b = (found[name, label] for name in ("after RLVR", "base (MLE)"))
-    rows.append(["difference", label, *(str(paired_difference(a[s], b[s]))
-                                        for s in subsets.values())])
+    rows.append(["difference", label,
+                 *(share(paired_difference(a[s], b[s]), sign=True)
+                   for s in subsets.values())])
 show.table(["model", "decoding", *subsets], rows,
-           f"One live run, {len(test)} test questions: share exactly right "
-           "[95 % interval]")
+           f"One live run, {len(test)} test questions: exactly right in % "
+           "[95 % interval]; differences in points")
 
 # %% [markdown]
 # Overall the model has improved within a minute. Now look at the columns beside
@@ -219,6 +235,9 @@ show.table(["model", "decoding", *subsets], rows,
 # - **MLE on the gold answers**: a new model, trained on the true next states that
 #   the verifier knows, without traces, for the time of base and RL together.
 # - **Rejection fine-tuning**: sample, verify, and imitate the right answers.
+#
+# In one more row RLVR is paid by the paper's *task-specific reward*, which
+# gives an answer partial credit for what is right in it (chapter 5).
 #
 # First the setting that you have just seen:
 
@@ -246,27 +265,33 @@ show.table(["difference", "decoding", "points [95 % interval]"], rows,
            "Long waits: paired differences on the changed test questions")
 
 # %% [markdown]
-# A difference counts when its interval stays on one side of zero. Read the tables
-# together. In ordinary play RLVR beats its base over all questions and loses to
-# it on the changed ones, and plain training on the gold answers, which the
-# verifier has to know anyway, comes out level with RLVR. On long waits, where an
-# answer has to be worked out step by step and worked examples are scarce, RLVR
-# is ahead of each of these controls. Chapter 7 discusses why.
+# A difference counts when its interval stays on one side of zero. Read the
+# tables together. In ordinary play RLVR beats its base over all questions and
+# loses to it on the changed ones, and two simpler methods come out level with
+# it: rejection fine-tuning, and plain training on the gold answers, which the
+# verifier has to know anyway. On long waits, where an answer has to be worked
+# out step by step and worked examples are scarce, RLVR is ahead of more MLE and
+# of MLE on the gold answers, and again level with rejection fine-tuning: what
+# pays there is to sample and verify, by whichever of the two methods.
+# [Chapter 7](07_rlvr_text_game.ipynb) discusses why.
 
 # %% [markdown]
 # ## Where to go from here
 #
 # | step of the loop | chapter |
 # |---|---|
-# | the world, its splits, the do-nothing baseline | 1 |
-# | from a state to tokens | 2 |
-# | likelihood, and where it stops | 3 |
-# | likelihood on robot video | 4 |
-# | rewards, and how models cheat them | 5 |
-# | GRPO and LoRA from their equations | 6 |
-# | the experiment with all controls: text game, web pages, robot video | 7, 8, 9 |
-# | what scales, what transfers, what it costs | 10 |
-# | a web agent that plans, policies judged inside a model | 11, 12 |
+# | the worlds, their splits, the do-nothing baseline | [1](01_worlds.ipynb) |
+# | from a state to tokens | [2](02_tokenization.ipynb) |
+# | likelihood, and where it stops | [3](03_mle.ipynb) |
+# | likelihood on robot video | [4](04_mle_robot_video.ipynb) |
+# | rewards, and how models cheat them | [5](05_verifiable_rewards.ipynb) |
+# | GRPO and LoRA from their equations | [6](06_grpo_and_lora.ipynb) |
+# | the experiment with all controls: text game | [7](07_rlvr_text_game.ipynb) |
+# | the same on web pages | [8](08_rlvr_web_pages.ipynb) |
+# | the same on robot video | [9](09_rlvr_robot_video.ipynb) |
+# | what scales, what transfers, what it costs | [10](10_analyses.ipynb) |
+# | a web agent that plans | [11](11_planning_web_agent.ipynb) |
+# | policies judged, and plans made, inside a video model | [12](12_policies_and_planning.ipynb) |
 #
 # ## What to inspect
 #

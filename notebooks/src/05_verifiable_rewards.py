@@ -451,7 +451,7 @@ print(f"binary       : writing pays from p = {p[p >= 1 - p][0]:.2f}")
 # still does under GRPO is to rank answers *within* a group, so that a group
 # without a perfect answer teaches something too. And the paper, by the way,
 # mixes *fewer* unchanged questions in with this reward than with the binary
-# one. Exercise 3 asks for the threshold.
+# one. The exercise *When does a guess pay?* asks for the threshold.
 
 # %% [markdown]
 # ## Lists: the F1 of a web page

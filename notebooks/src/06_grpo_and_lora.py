@@ -138,15 +138,18 @@ show_png(fig, alt="Share of groups with spread against the probability of a "
 #
 # Sampling is expensive, so one batch of rollouts may serve several updates.
 # After the first of them the model is no longer the one that wrote the
-# answers. The ratio between the two tells how far a token has moved,
+# answers. The ratio between the two,
 #
 # $$ r = \frac{\pi(o_t)}{\pi_\text{old}(o_t)}
-#      = \exp(\log \pi - \log \pi_\text{old}), \qquad
-#    J = \min\bigl(r A,\ \operatorname{clip}(r, 1 - c, 1 + c)\, A\bigr),
+#      = \exp(\log \pi - \log \pi_\text{old}), $$
+#
+# tells how far a token has moved. What we maximise is its gain,
+#
+# $$ J = \min\bigl(r A,\ \operatorname{clip}(r, 1 - c, 1 + c)\, A\bigr).
 #    \tag{6.2} $$
 #
-# and $J$ is what we maximise. Once a token has moved far enough in the right
-# direction, its gain stops growing.
+# Once a token has moved far enough in the right direction, its gain stops
+# growing.
 
 # %% tags=["package-copy"]
 def clipped_gain(

@@ -184,12 +184,32 @@ against(single, "mle")
 against(single, "mle_continued")
 
 # %% [markdown]
-# ## Recorded: seven frames ahead
+# Two rows above need a word. *Do nothing* copies the current frame: a sharp
+# picture of the wrong moment, which is hard to beat one frame ahead.
 #
-# Two rows above need a word. *MLE, continued* trained on for as many seconds as
-# RL, at most, and kept the weights whose greedy validation rollouts looked best:
-# a choice by the very metric, which RLVR does not get. Copying the current
-# frame, a sharp picture of the wrong moment, is hard to beat one frame ahead.
+# *MLE, continued* is the same model here and in the next section. It was allowed
+# the seconds of RL seven frames ahead, which are more than those of RL one frame
+# ahead, but it stopped by itself before they were used up:
+
+# %% tags=["nbval-check-output"]
+multi = load_result("video_multi")
+for result in (single, multi):
+    spent = {c["method"]: c.get("cpu_seconds") for c in result["cost"]}
+    print(f"{result['title']}, CPU seconds after the base:", ", ".join(
+        f"{show.method_name(m)} {spent[m]:.0f}"
+        for m in ("mle_continued", "rlvr")))
+
+# %% [markdown]
+# The rule that ended it is *early stopping*: five validations in a row found no
+# better weights. Is the comparison still fair? The model keeps its best weights
+# of the whole run, those of the base included, judged by the LPIPS of greedy
+# validation rollouts: a choice by the very metric, which RLVR does not get.
+# The weights after them, which the last five validations saw, were no better.
+# So the seconds that it left unused are hardly the reason why it gained so
+# little.
+
+# %% [markdown]
+# ## Recorded: seven frames ahead
 #
 # Now the model's own frames are its past, and the reward asks about the whole
 # rollout. Each token is credited with the frames from its own one on, the
@@ -197,7 +217,6 @@ against(single, "mle_continued")
 # help a frame that was painted before it.
 
 # %%
-multi = load_result("video_multi")
 results_table(multi, caption="Seven frames ahead: LPIPS x 100, mean over "
               "frames, lower is better")
 
@@ -285,7 +304,8 @@ results_table(multi, "repetition", caption="Rollouts whose last two frames "
 #
 # "A few hundred steps instead of hundreds of thousands" compares coins of
 # different value. One GRPO step of the recorded runs paints and judges more
-# frames than an MLE step reads clips. The table shows steps, samples and time.
+# frames than an MLE step reads clips. The table shows steps, samples and time;
+# *MLE, continued* is the one that stopped early.
 
 # %% tags=["nbval-check-output"]
 rows = [[show.method_name(c["method"]), f"{c['steps']:,.0f}",

@@ -25,8 +25,11 @@
 # Then everything starts again from the page that really came. This is
 # *model-predictive control*.
 #
-# Only the world model is exchanged between two agents. So whatever differs in
-# their success is due to it. That is the experiment of this chapter, with two
+# Only the world model is exchanged between two agents; policy, value and pages
+# are the same. Two settings of the planner follow the model: how far to look
+# ahead, and how much to trust it, are chosen for each agent on validation pages.
+# So whatever differs in the success of two agents is due to the world model, used
+# with the settings that suit it. That is the experiment of this chapter, with two
 # rows that the paper does not have: the policy alone, without any world model,
 # and the planner with a perfect one.
 
@@ -173,17 +176,18 @@ if lost:
 # changes, and that gives an imagined page $\hat s'$. It also gives a
 # probability: if the page ends the episode, its verdict is the first item of the
 # answer, so the probability of the text `~[0] success` is the model's own
-# $P(\text{success})$. The value is
+# $P(\text{success})$, for short $P_+$, and that of `~[0] failure` is $P_-$. The
+# value is
 #
-# $$ v(a) = 10\, P(\text{success}) - 10\, P(\text{failure})
-#    + \text{progress}(\text{goal}, \hat s') + 0.3\, \pi(a). \tag{11.1} $$
+# $$ v(a) = 10\, (P_+ - P_-) + g(\hat s') + 0.3\, \pi(a). \tag{11.1} $$
 #
-# *Progress* is a goal checker of a few rules: named elements that are ticked
-# count, strings of the goal in text boxes count, a page on which nothing has
-# changed, or that was seen already, costs. In the paper, both the description
-# of the imagined page and its value come from a large language model that is
-# asked twenty times for a grade from one to five. Our rules are weaker, but they
-# are the same for every agent, and they never see the real next page.
+# Here $g$ is the *progress* towards the goal, a goal checker of a few rules:
+# named elements that are ticked count, strings of the goal in text boxes count,
+# a page on which nothing has changed, or that was seen already, costs. In the
+# paper, both the description of the imagined page and its value come from a large
+# language model that is asked twenty times for a grade from one to five. Our rules
+# are weaker, but they are the same for every agent, and they never see the real
+# next page.
 
 # %%
 from rlvr_lite.planning_web import progress
@@ -255,8 +259,8 @@ show.table(["margin", *(f"depth {d}" for d in study.depths)], rows,
 # With true pages there is no reason for a margin: it only holds back what is
 # right. And a second step sees more than one. With imagined pages both may turn
 # round: the second step is imagined from an imagined page, so errors pile up; a
-# margin discards some of them. So each agent of the recorded comparison chooses its own margin and
-# depth, on the validation graphs.
+# margin discards some of them. So each agent of the recorded comparison chooses
+# its own margin and depth, on the validation graphs.
 
 # %% [markdown]
 # ## Live: five agents, the same pages
@@ -700,7 +704,8 @@ show.table(["agent", "minus", "points of success", "the first is"], rows,
 # %% [markdown]
 # Ask the table four questions, in this order:
 #
-# 1. Does planning help at all? Each world model against the *policy*.
+# 1. Does planning help at all? Each world model against the *policy*, over all
+#    tasks. (On some of them it does harm: see the table of tasks below.)
 # 2. How much is there to win? *True dynamics* against the policy.
 # 3. Does RLVR help the agent? *RLVR* against *MLE*: the paper's comparison.
 # 4. Or would longer training have done the same? *RLVR* against *MLE,
@@ -743,13 +748,30 @@ show.table(["task", "graphs", *map(show.method_name, METHODS),
                  recorded, "rlvr", "mle", "greedy", task, "success"),
                  sign=True)]
             for task in tasks],
-           "Episodes won of each task, mean over seeds")
+           "Episodes won of each task, mean over "
+           f"{len(recorded['notes']['mle'])} seeds of the world model")
+
+# %% tags=["nbval-check-output"]
+for m in ("mle", "rlvr"):
+    below = [task for task in tasks
+             if success(m, task) < success("policy", task)]
+    print(f"{show.method_name(m)} wins fewer than the policy alone in: "
+          f"{', '.join(below)}")
 
 # %% [markdown]
+# Compare the column of the policy with those of the models. Over all tasks
+# planning helps, but not in each one. Where the first choice of the policy is
+# always right, as on `click-link` and `click-button`, a planner can only lose:
+# every page that is imagined wrongly may talk it out of a good action. A task of
+# the hidden group is among these, too: what follows the click cannot be known
+# there, and the planner with imagined pages wins less than half of what the
+# policy wins.
+#
 # A mean over tasks hides the shape of a difference: many small gains, or one
-# task that turned. With so few pages of each task no single row is evidence. And
-# the intervals above are about other pages of *these* tasks; that other tasks
-# would agree is more than they say.
+# task that turned. Each model plays every graph of a task once, so a row rests
+# on as many episodes as it has graphs, for each seed. With so few pages no
+# single row is evidence. And the intervals above are about other pages of
+# *these* tasks; that other tasks would agree is more than they say.
 #
 # ### One step or two, with imagined pages
 #
@@ -770,9 +792,9 @@ show.table(["margin", "depth", *map(show.method_name, planned)],
            f"Success in % on {len(tuning)} validation graphs, mean over seeds")
 
 # %% tags=["nbval-check-output"]
-show.table(["agent", "margin, depth of each seed", "actions"],
-           [[show.method_name(m), "; ".join(
-               f"{note['margin']:g}, {note['depth']}"
+show.table(["agent", "(margin, depth) of each seed", "actions"],
+           [[show.method_name(m), " ".join(
+               f"({note['margin']:g}, {note['depth']})"
                for note in recorded["notes"][m]),
              f"{find(recorded, m, 'greedy', 'all', 'actions')['mean']:.1f}"]
             for m in planned],
