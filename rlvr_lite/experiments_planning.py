@@ -9,7 +9,9 @@ simulator (`pip install rlvr-lite[video]`) and one process per task.
     python -m rlvr_lite.experiments_planning --summarise --out runs/planning
 
 Each (task, method, seed) is one file; what is there is not made again.
-Differs from the paper: RLVR-World does not plan in video.
+Source: RLVR-World table 12 (the cross-entropy method on PushT, the planner of DINO-WM).
+Differs from the paper: two drawers and a block in place of PushT; the distance that a plan has to
+close is read from the imagined frames, not measured between image features.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rlvr_lite import experiments
+from rlvr_lite import experiments, paper
 from rlvr_lite.experiments import Comparison, Run
 from rlvr_lite.experiments_policy import models_of
 from rlvr_lite.experiments_video import video_tokens
@@ -118,7 +120,7 @@ def summarise(out: Path) -> dict:
     pairs = [Comparison(a, b, ("greedy",)) for a in methods for b in methods
              if (a, b) in {("rlvr", "mle"), ("rlvr", "oracle"), ("mle", "oracle"),
                            ("mle", "trivial"), ("rlvr", "trivial")}]
-    return experiments.summarise(NAME, TITLE, runs, pairs, NAME, None,
+    return experiments.summarise(NAME, TITLE, runs, pairs, NAME, paper.planning_rows(),
                                  {"tasks": tasks}, ("success",))
 
 

@@ -91,6 +91,16 @@ def web_agent_rows() -> dict:
         "unit": "% of 812 WebArena tasks; policy and value are DeepSeek-V3"}
 
 
+# ---- planning in a video model by the cross-entropy method, table 12: success in percent
+PLANNING = {"mle": 80.0, "rlvr": 86.0}
+
+
+def planning_rows() -> dict:
+    """Success of table 12."""
+    return {method: {"all": value} for method, value in PLANNING.items()} | {
+        "unit": "% of PushT starts"}
+
+
 # ---- judging policies inside a model, table 13: success in percent of four stages of RT-1
 STAGES = ("Begin", "RT-1-X", "15 %", "Converged")
 POLICIES = {
