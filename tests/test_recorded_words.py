@@ -54,3 +54,55 @@ def test_where_the_mix_gains_and_what_it_costs():
                  for m in ("unchanged=0.05", "rlvr"))
     assert few / all_ == pytest.approx(0.5, abs=0.1), "half of the gain"
     assert find(mix, "unchanged=0.4")["mean"] == pytest.approx(find(mix, "rlvr")["mean"], abs=0.02)
+
+
+# ---- chapter 10: how large a group -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("decoding", ["greedy", "sampled"])
+def test_small_groups_gain_most_in_equal_seconds(decoding):
+    sweeps = load_result("text_sweeps")
+    for method in ("group=2", "group=4", "rlvr", "group=16", "group=32"):
+        assert side("text_sweeps", method, "mle", decoding, "changed") == 1
+    assert side("text_sweeps", "rlvr", "group=4", decoding, "changed") == -1
+    assert side("text_sweeps", "rlvr", "group=32", decoding, "changed") == 1
+    steps = {c["method"]: c["steps"] for c in sweeps["cost"]}
+    assert steps["group=2"] / steps["group=32"] == pytest.approx(1.5, abs=0.1)
+
+
+# ---- chapter 12: planning in the video model -------------------------------------------------
+
+
+def test_the_planner_wins_with_true_dynamics_and_in_neither_model():
+    assert find(load_result("video_planning"), "oracle", metric="success")["mean"] == 1.0
+    for model in ("mle", "rlvr"):
+        assert side("video_planning", model, "trivial", "greedy", "all", "success") == 0
+        assert side("video_planning", model, "oracle", "greedy", "all", "success") == -1
+    assert side("video_planning", "rlvr", "mle", "greedy", "all", "success") == 0
+
+
+# ---- chapter 10: one change at a time, one metric, one game ----------------------------------
+
+
+def test_all_weights_gain_most_and_a_thin_lora_least():
+    for decoding in ("greedy", "sampled"):
+        assert side("text_sweeps", "rlvr", "full", decoding, "changed") == -1
+        assert side("text_sweeps", "rlvr", "rank=1", decoding, "changed") == 1
+    assert side("text_sweeps", "rlvr", "beta=0.1", "greedy", "changed") == 0
+    steps = {c["method"]: c["steps"] for c in load_result("text_sweeps")["cost"]}
+    assert steps["beta=0.1"] < steps["rlvr"] < steps["rank=1"] < steps["full"]
+
+
+@pytest.mark.parametrize("judge", ["l1", "mse", "psnr", "ssim", "lpips"])
+def test_no_cell_of_the_diagonal_is_decided(judge):
+    own = f"rlvr_{judge}"
+    for other in ("mle", *(f"rlvr_{m}" for m in ("l1", "mse", "psnr", "ssim", "lpips"))):
+        if other != own:
+            assert side("video_metrics", own, other, "sampled", "all", judge) == 0
+
+
+@pytest.mark.parametrize("asked, other", [("tea", "baking"), ("baking", "tea")])
+@pytest.mark.parametrize("decoding", ["greedy", "sampled"])
+def test_a_gain_stays_in_the_game_that_was_asked(asked, other, decoding):
+    assert side("text_transfer", f"asked={asked}", "mle", decoding, asked) == 1
+    assert side("text_transfer", f"asked={asked}", "mle", decoding, other) == 0

@@ -73,6 +73,43 @@ def test_verdict_follows_from_the_interval(metric, low, high, word):
         "behind" if maker.gain(difference)[2] < 0 else "not decided")
 
 
+def test_all_claims_come_first_with_the_comparison_that_decides(folder):
+    result = copy.deepcopy(RESULT)
+    result["differences"][1] |= {"mean": 0.02, "low": -0.01}
+    result["paper"]["rlvr"] = {"changed": 33.14}
+    (folder / "text_demo.json").write_text(json.dumps(result))
+    text = maker.page(f"{maker.START}{maker.END}", folder)
+    row = next(line for line in text.splitlines() if "](#result-text-demo)" in line)
+    assert text.index(row) < text.index("(result-text-demo)=\n## A demonstration")
+    for part in ("| +8.9 |", "| +16.6 [+12.0, +20.0], greedy |", "**direction only** | 2 |",
+                 "| minus MLE, continued: +2.0 [-1.0, +20.0], greedy |"):
+        assert part in row, part
+
+
+def test_every_claim_has_words():
+    assert maker.GAINS.keys() == maker.CLAIMS.keys()
+
+
+def test_what_is_not_the_headline_is_folded(folder):
+    result = RESULT | {"rows": RESULT["rows"] + [ROW | {"metric": "official"},
+                                                 ROW | {"decoding": "best"}]}
+    (folder / "text_demo.json").write_text(json.dumps(result))
+    text = maker.page(f"{maker.START}{maker.END}", folder)
+    shown, folded = text.split(":::{dropdown} Other metrics and decodings")
+    assert "`exact` (%), greedy" in shown and "Paired differences" in shown
+    assert "`official` (%), greedy" in folded and "`exact` (%), best" in folded
+    assert text.count(":::{") == text.count(":::\n")
+
+
+def test_policies_are_compared_by_their_distance_from_reality():
+    """More success inside the world model is no merit."""
+    page = (ROOT / "book" / "results.md").read_text("utf-8")
+    assert "Paired differences of `gap`" in page and "Paired differences of `agree`" in page
+    section = page.split("(result-policy-evaluation)=")[1].split("\n## ")[1]
+    assert "Paired differences of `success`" not in section
+    assert "lower is better" in section
+
+
 def test_tables_are_rectangular(folder):
     text = maker.page(f"{maker.START}{maker.END}", folder)
     for block in text.split("\n\n"):

@@ -21,6 +21,10 @@ import build_site
 import project
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+
+import book_local  # noqa: E402
+
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
                  if p), None)
 browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -148,6 +152,45 @@ def test_without_mathjax_pages_are_still_built(tmp_path, monkeypatch, capsys):
     assert build_site.vendor_mathjax(tmp_path) is False
     assert "formulas will show as TeX" in capsys.readouterr().out
     assert (tmp_path / "tex-mml-chtml.js").is_file()
+
+
+def test_chapters_carry_the_numbers_of_their_files(pages):
+    for name in [n.split("/")[1] for n in toc() if n.startswith("notebooks/")]:
+        page = next(p for path, p in pages.items() if path.stem == name)
+        number = f"{int(name[:2])}. "
+        assert page.find("article").h1.get_text().startswith(number), name
+        assert page.find("nav", class_="bd-docs-nav").find(
+            "li", class_="current").get_text().strip().startswith(number), name
+
+
+def test_intervals_are_not_torn(pages):
+    for path, page in pages.items():
+        if path.stem in {"results", "checklist", "07_rlvr_text_game"}:
+            cells = [n.get_text() for n in page.find("article").find_all(["td", "p"])]
+            assert any(re.search(r"\d \[[+-]?[\d.]+,\u00a0", cell) for cell in cells), path.stem
+            assert not [c for c in cells if re.search(r"\[[+-]?[\d.]+, [+-]?[\d.]+\]", c)]
+
+
+@pytest.mark.parametrize("html, kept", [
+    ("<td>76.4 [73.9, 79.7]</td>", "<td>76.4 [73.9,\u00a079.7]</td>"),
+    ("-1 [-2, +1,000.5] points", "-1 [-2,\u00a0+1,000.5] points"),
+    ("[\u22122.0, 1] <pre>[1, 2]</pre>", "[\u22122.0,\u00a01] <pre>[1, 2]</pre>"),
+    ("[1, 2, 3] and [a, b]", "[1, 2, 3] and [a, b]")])
+def test_intervals_are_kept_together_outside_of_program_text(html, kept):
+    assert book_local.keep_together(html) == kept
+
+
+def test_results_in_sentences_have_the_units_of_the_results_page():
+    row = {"decoding": "greedy", "subset": "all", "metric": "f1", "mean": .764, "low": .739,
+           "high": .797}
+    frames = row | {"metric": "lpips", "mean": -.0153, "low": -.0209, "high": .005}
+    record = {"rows": [row | {"method": "mle"}],
+              "differences": [r | {"a": "rlvr", "b": "mle"} for r in (row, frames)]}
+    assert book_local.look_up(record, "mle/greedy/all/f1") == "76.4 % [73.9, 79.7]"
+    assert book_local.look_up(
+        record, "rlvr-mle/greedy/all/f1") == "+76.4 [+73.9, +79.7] points"
+    assert book_local.look_up(
+        record, "rlvr-mle/greedy/all/lpips") == "-1.53 [-2.09, +0.50] (x 100)"
 
 
 def test_launch_buttons_lead_to_the_repository(pages):

@@ -3,9 +3,10 @@
     python tools/make_results_page.py            renew the page
     python tools/make_results_page.py --check    fail if the page is not what the results say
 
-Everything between the two markers of the page is generated: for each result its rows with
-intervals, the verdict on its claim, paired differences, what it cost, the paper's numbers beside
-ours, and where it comes from. Nothing is judged by hand: a difference is read off its interval
+Everything between the two markers of the page is generated: all claims in one table, then for each
+result its rows with intervals, the verdict on its claim, paired differences, what it cost, the
+paper's numbers beside ours, and where it comes from. What is not the headline of a result is
+folded. Nothing is judged by hand: a difference is read off its interval
 ("ahead", "behind", "not decided"), and a claim is "reproduced" where the whole interval of each
 difference it needs is on the good side of 0, "direction only" where all means are but an interval
 reaches over 0, "not reproduced" otherwise.
@@ -23,6 +24,10 @@ from project import ROOT, write_atomically
 
 from rlvr_lite.show import method_name as name
 
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+
+from recorded_numbers import interval, is_share, scale_of, unit  # noqa: E402
+
 PAGE = ROOT / "book" / "results.md"
 START, END = "<!-- generated: start -->", "<!-- generated: end -->"
 LOWER_IS_BETTER = ("lpips", "mse", "l1", "nll", "repetition", "gap", "still")
@@ -39,16 +44,21 @@ CLAIMS = {  # what RLVR has to beat, on which subset, in which metric, under whi
     "video_lpips_single": (("mle",), "all", "lpips", ("sampled", "best")),
     "video_lpips_multi": (("mle",), "all", "lpips", ("sampled", "best")),
     "video_repetition": (("mle",), "all", "repetition", ("sampled", "best"))}
-# factor and format of metrics that are no shares; as the paper prints them
-UNITS = {"lpips": (100, ".2f"), "l1": (100, ".2f"), "mse": (100, ".3f"), "ssim": (100, ".1f"),
-         "psnr": (1, ".2f"), "motion": (1, ".2f"), "peak": (1, ".0f"), "tokens": (1, ",.0f"),
-         "ratio": (1, ".1f")}
+GAINS = {  # the same in words
+    "text_accuracy": "text game: more questions answered exactly",
+    "text_changed": "text game: more changed states answered exactly",
+    "web_f1": "web pages: a higher F1 of what changes",
+    "web_mpc": "web agent: more tasks solved by planning",
+    "policy_evaluation": "robot policies: judged more as in reality",
+    "video_planning": "robot video: more tasks solved by planning",
+    "video_lpips_single": "robot video, one frame ahead: frames nearer to the truth",
+    "video_lpips_multi": "robot video, several frames ahead: frames nearer to the truth",
+    "video_repetition": "robot video: fewer repeated frames"}
+COMPARED = {"policy_evaluation": ("gap", "agree")}  # elsewhere the headline metric alone
+LONG = 16  # a longer table of differences is folded
 WIDE = 4  # a result with more metrics shows them side by side
 SUBSETS = ("all", "changed", "unchanged", "visible", "hidden", "unseen", "combinations", "layouts",
            "families", "held_out")
-# metrics that are shares, or between 0 and 1 like them, and are printed in percent
-SHARES = ("exact", "official", "same", "readable", "repetition", "still", "success", "f1",
-          "precision", "recall", "verdict", "repeats", "invented", "gap", "agree", "achieved")
 # of a benchmark, what is worth a table here; chapter 10 explains the rest
 BENCHED = ("ratio", "seconds", "milliseconds", "tokens_per_second", "peak_mib", "achieved")
 
@@ -61,23 +71,9 @@ def results(folder: Path) -> list[dict]:
     return sorted(found, key=lambda r: (order.get(r["experiment"], len(FIRST)), r["experiment"]))
 
 
-def is_share(metric: str) -> bool:
-    return metric in SHARES or metric.endswith("_binary")
-
-
-def unit(metric: str) -> tuple[float, str]:
-    """Factor and format of a metric: shares in percent, errors times 100."""
-    if is_share(metric):
-        return 100, ".1f"
-    return UNITS.get(metric.split("_")[0], (1, ".3f"))
-
-
-def interval(row: dict, sign: bool = False) -> str:
-    """Mean and 95 % interval; shares in percent (differences in points)."""
-    scale, form = unit(row["metric"])
-    form = ("+" if sign else "") + form
-    mean, low, high = (f"{row[k] * scale:{form}}" for k in ("mean", "low", "high"))
-    return f"{mean} [{low}, {high}]"
+def fold(title: str, lines: list[str]) -> list[str]:
+    """Lines that a click shows; nothing where there are none."""
+    return [f":::{{dropdown}} {title}", *lines, ":::", ""] if lines else []
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
@@ -90,7 +86,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 def gain(difference: dict) -> tuple[float, float, float]:
     """Mean, low and high with the sign that makes more better."""
     low, high, mean = difference["low"], difference["high"], difference["mean"]
-    if difference["metric"].startswith(LOWER_IS_BETTER):
+    if lower_is_better(difference["metric"]):
         return -mean, -high, -low
     return mean, low, high
 
@@ -118,35 +114,50 @@ def in_order(labels: Iterable[str]) -> list[str]:
     return [s for s in SUBSETS if s in labels] + [s for s in labels if s not in SUBSETS]
 
 
-def rows_part(result: dict) -> list[str]:
-    """Methods down, subsets across; one table for each metric and decoding.
+def headline(result: dict) -> str:
+    """The metric of the claim; without a claim the first one."""
+    metrics = metrics_of(result)
+    claimed = CLAIMS.get(result.get("claim"), (None, None, None))[2]
+    return claimed if claimed in metrics else metrics[0]
 
-    Where there are many metrics, only the first one gets such tables, and the others stand side
-    by side for all items."""
-    lines = []
-    metrics = list(dict.fromkeys(r["metric"] for r in result["rows"]))
+
+def metrics_of(result: dict) -> list[str]:
+    """What is worth a table here; the json has what else there is for diagnosis."""
+    metrics = dict.fromkeys(r["metric"] for r in result["rows"])
     if is_benchmark(result):
-        metrics = [m for m in metrics if m in BENCHED]
-    elif len(metrics) > WIDE:
-        lines, metrics = metrics_part(result, metrics), metrics[:1]
+        return [m for m in metrics if m in BENCHED]
+    return [m for m in metrics if m not in ("same", "length", "readable")]
+
+
+def rows_parts(result: dict) -> tuple[list[str], list[str]]:
+    """Tables to show, which are those of the headline metric, and tables to fold.
+
+    Where there are many metrics, the others stand side by side for all items."""
+    first, metrics = headline(result), metrics_of(result)
+    shown, folded = [], []
+    if len(metrics) > WIDE and not is_benchmark(result):
+        folded = metrics_part(result)
+        metrics = list(dict.fromkeys([first, metrics[0]]))
     for metric in metrics:
-        if metric in ("same", "length", "readable"):
-            continue  # these are for diagnosis: the json has them
         for decoding in dict.fromkeys(r["decoding"] for r in result["rows"]):
-            rows = [r for r in result["rows"]
-                    if r["metric"] == metric and r["decoding"] == decoding]
-            subsets = [s for s in in_order(r["subset"] for r in rows)
-                       if "/" not in s and ", " not in s]
-            cells = {(r["method"], r["subset"]): interval(r) for r in rows}
-            methods = dict.fromkeys(r["method"] for r in rows)
-            head, body = ["method", *subsets], [
-                [name(m), *(cells.get((m, s), "–") for s in subsets)] for m in methods]
-            if is_benchmark(result) and len(subsets) > len(methods):
-                head, body = ["case", *map(name, methods)], [
-                    [s, *(cells.get((m, s), "–") for m in methods)] for s in subsets]
-            if body:
-                lines += [f"**`{metric}`{scale_of(metric)}, {decoding}**", "", *table(head, body)]
-    return lines
+            part = shown if metric == first and decoding != "best" else folded
+            part += subsets_table(result, metric, decoding)
+    return shown, folded
+
+
+def subsets_table(result: dict, metric: str, decoding: str) -> list[str]:
+    """Methods down, subsets across."""
+    rows = [r for r in result["rows"] if r["metric"] == metric and r["decoding"] == decoding]
+    subsets = [s for s in in_order(r["subset"] for r in rows) if "/" not in s and ", " not in s]
+    cells = {(r["method"], r["subset"]): interval(r) for r in rows}
+    methods = dict.fromkeys(r["method"] for r in rows)
+    head, body = ["method", *subsets], [
+        [name(m), *(cells.get((m, s), "–") for s in subsets)] for m in methods]
+    if is_benchmark(result) and len(subsets) > len(methods):
+        head, body = ["case", *map(name, methods)], [
+            [s, *(cells.get((m, s), "–") for m in methods)] for s in subsets]
+    title = f"**`{metric}`{scale_of(metric)}, {decoding}**"
+    return [title, "", *table(head, body)] if body else []
 
 
 def is_benchmark(result: dict) -> bool:
@@ -154,14 +165,10 @@ def is_benchmark(result: dict) -> bool:
     return result["experiment"].startswith("bench_")
 
 
-def scale_of(metric: str) -> str:
-    """What a table says about the factor of a metric."""
-    return " (%)" if is_share(metric) else " (x 100)" if unit(metric)[0] == 100 else ""
-
-
-def metrics_part(result: dict, metrics: list[str]) -> list[str]:
+def metrics_part(result: dict) -> list[str]:
     """Methods down, metrics across, all items; one table for each decoding."""
-    lines, metrics = [], [m for m in metrics if "_" not in m]
+    lines, metrics = [], [m for m in dict.fromkeys(r["metric"] for r in result["rows"])
+                          if "_" not in m]
     for decoding in dict.fromkeys(r["decoding"] for r in result["rows"]):
         cells = {(r["method"], r["metric"]): interval(r) for r in result["rows"]
                  if r["decoding"] == decoding and r["subset"] == "all"}
@@ -179,38 +186,83 @@ def relative(difference: dict, result: dict) -> str:
     return f"{100 * difference['mean'] / base[0]:+.1f} %" if base and base[0] else "–"
 
 
-def differences_part(result: dict) -> list[str]:
-    """Paired differences of the first metric, each read off its interval."""
-    found = [d for d in result.get("differences", []) if d["subset"] in SUBSETS]
+def lower_is_better(metric: str) -> bool:
+    return metric.startswith(LOWER_IS_BETTER)
+
+
+def points(metric: str) -> str:
+    """The unit of a difference."""
+    return "points" if is_share(metric) else f"`{metric}`{scale_of(metric)}"
+
+
+def differences_part(result: dict, metric: str) -> list[str]:
+    """Paired differences of a metric, each read off its interval; many are folded."""
+    decodings = ("greedy", "sampled") if is_share(metric) else ("greedy", "sampled", "best")
+    found = [d for d in result.get("differences", []) if d["metric"] == metric
+             and d["decoding"] in decodings and d["subset"] in SUBSETS
+             and d["subset"] != "unchanged"]
     if not found:
         return []
-    metric = found[0]["metric"]
-    decodings = ("greedy", "sampled") if is_share(metric) else ("greedy", "sampled", "best")
-    found = [d for d in found if d["metric"] == metric and d["decoding"] in decodings
-             and d["subset"] != "unchanged"]
     extra = [] if is_share(metric) else ["relative"]
     body = [[f"{name(d['a'])} − {name(d['b'])}", d["decoding"], d["subset"], interval(d, True),
              *(relative(d, result) for _ in extra), reading(d)] for d in found]
-    scale = "points" if is_share(metric) else f"`{metric}`{scale_of(metric)}"
-    return [f"**Paired differences of `{metric}`** ({scale}; the last column is about the first "
-            "of the two)", "",
-            *table(["difference", "decoding", "subset", "mean [95 %]", *extra, "reading"], body)]
+    better = ", lower is better" if lower_is_better(metric) else ""
+    title = f"Paired differences of `{metric}`"
+    remark = f"({points(metric)}{better}; the last column is about the first of the two)"
+    rows = table(["difference", "decoding", "subset", "mean [95 %]", *extra, "reading"], body)
+    if len(body) > LONG:
+        return fold(f"{title}, {len(body)} rows", [remark, "", *rows])
+    return [f"**{title}** {remark}", "", *rows]
+
+
+def needed(result: dict) -> list[dict]:
+    """The differences that the claim of a result needs; none where one of them is missing."""
+    others, subset, metric, decodings = CLAIMS.get(result.get("claim"), ((), None, None, ()))
+    found = {(d["b"], d["decoding"]): d for d in result.get("differences", [])
+             if d["a"] == "rlvr" and d["subset"] == subset and d["metric"] == metric}
+    keys = [(o, d) for o in others for d in decodings]
+    return [found[key] for key in keys] if set(keys) <= found.keys() else []
 
 
 def claim_part(result: dict) -> list[str]:
     """The claim of a result, what it needs, and the verdict."""
-    others, subset, metric, decodings = CLAIMS.get(result.get("claim"), ((), None, None, ()))
-    needed = {(d["b"], d["decoding"]): d for d in result.get("differences", [])
-              if d["a"] == "rlvr" and d["subset"] == subset and d["metric"] == metric}
-    keys = [(o, d) for o in others for d in decodings]
-    if not keys or not set(keys) <= needed.keys():
+    differences = needed(result)
+    if not differences:
         return []
-    parts = "; ".join(f"minus {name(o)}, {d}, {interval(needed[o, d], True)}"
-                      + ("" if is_share(metric) else f" ({relative(needed[o, d], result)})")
-                      for o, d in keys)
-    scale = "points" if is_share(metric) else f"`{metric}`{scale_of(metric)}"
-    return [f"**Claim `{result['claim']}`: {verdict(needed[k] for k in keys)}.** RLVR on "
-            f"*{subset}*, in {scale}: {parts}.", ""]
+    _, subset, metric, _ = CLAIMS[result["claim"]]
+    parts = "; ".join(f"minus {name(d['b'])}, {d['decoding']}, {interval(d, True)}"
+                      + ("" if is_share(metric) else f" ({relative(d, result)})")
+                      for d in differences)
+    return [f"**Claim `{result['claim']}`: {verdict(differences)}.** RLVR on "
+            f"*{subset}*, in {points(metric)}: {parts}.", ""]
+
+
+def papers_gain(result: dict) -> str:
+    """RLVR minus likelihood training in the paper, in its unit."""
+    paper, (_, subset, metric, _) = result.get("paper", {}), CLAIMS[result["claim"]]
+    after, before = paper.get("rlvr", {}), paper.get("mle", paper.get("sft", {}))
+    key = metric if metric in after else subset
+    return f"{after[key] - before[key]:+.1f}" if key in after and key in before else "–"
+
+
+def summary(found: list[dict]) -> list[str]:
+    """All claims in one table."""
+    body = []
+    for result in found:
+        differences = needed(result)
+        if not differences:
+            continue
+        hardest = min(differences, key=lambda d: (gain(d)[0] > 0, gain(d)[1]))
+        cells = [f"{interval(d, True)}, {d['decoding']}" for d in (differences[0], hardest)]
+        body.append([f"[{GAINS[result['claim']]}](#{label(result)})", papers_gain(result),
+                     cells[0], f"minus {name(hardest['b'])}: {cells[1]}",
+                     f"**{verdict(differences)}**", str(len(result["provenance"]["seeds"]))])
+    head = ["claim: RLVR gives", "paper: minus MLE", "here: minus MLE", "here: hardest comparison",
+            "verdict", "seeds"]
+    return ["## All claims", "", "RLVR minus the other method, in points; of frames in LPIPS "
+            "(x 100). Less is better of LPIPS and of the gap between judgement and reality. The "
+            "hardest of the comparisons that a claim needs decides the verdict.", "",
+            *table(head, body)] if body else []
 
 
 def cost_part(result: dict) -> list[str]:
@@ -218,8 +270,8 @@ def cost_part(result: dict) -> list[str]:
     keys = list(dict.fromkeys(k for r in rows for k in r if k != "method"))
     body = [[name(r["method"]), *(f"{r[k]:,.0f}" if r.get(k) else "–" for k in keys)]
             for r in rows]
-    return ["**Cost after the start model, mean of the seeds**", "",
-            *table(["method", *(k.replace("_", " ") for k in keys)], body)] if rows else []
+    lines = table(["method", *(k.replace("_", " ") for k in keys)], body) if rows else []
+    return fold("Cost after the start model, mean of the seeds", lines)
 
 
 def paper_part(result: dict) -> list[str]:
@@ -228,7 +280,7 @@ def paper_part(result: dict) -> list[str]:
     if not paper:
         return []
     subsets = in_order(s for v in paper.values() for s in v)
-    if "lpips" in subsets:
+    if set(subsets) & {r["metric"] for r in result["rows"]}:
         return paper_metrics_part(result, paper, subsets)
     main = result["rows"][0]["metric"]
     ours = {(r["method"], r["subset"]): f"{100 * r['mean']:.1f}" for r in result["rows"]
@@ -243,13 +295,16 @@ def paper_part(result: dict) -> list[str]:
 
 
 def paper_metrics_part(result: dict, paper: dict, metrics: list[str]) -> list[str]:
-    """The same for a table of the paper with metrics across; ours sampled, as the paper's."""
-    ours = {(r["method"], r["metric"]): f"{unit(r['metric'])[0] * r['mean']:.2f}"
-            for r in result["rows"] if r["decoding"] == "sampled" and r["subset"] == "all"}
+    """The same for a table of the paper with metrics across; frames sampled, as the paper's."""
+    frames = "lpips" in metrics
+    decoding = "sampled" if frames else "greedy"
+    ours = {(r["method"], r["metric"]): f"{unit(r['metric'])[0] * r['mean']:.{1 + frames}f}"
+            for r in result["rows"] if r["decoding"] == decoding and r["subset"] == "all"}
+    remark = "the same factors, LPIPS with AlexNet" if frames else "in %"
     body = [[name(m), *(f"{values[k]:g}" if k in values else "–" for k in metrics),
              *(ours.get((m, k), "–") for k in metrics)] for m, values in paper.items()]
-    return [f"**Beside the paper** ({result['paper'].get('unit', 'its own unit')}; ours: the same "
-            "factors, LPIPS with AlexNet, sampled)", "",
+    unit_of_paper = result["paper"].get("unit", "its own unit")
+    return [f"**Beside the paper** ({unit_of_paper}; ours: {remark}, {decoding})", "",
             *table(["method", *(f"paper, {k}" for k in metrics), *(f"ours, {k}" for k in metrics)],
                    body)]
 
@@ -262,17 +317,26 @@ def provenance_part(result: dict) -> list[str]:
             + (f"seeds {seeds}; " if seeds else "") + f"{versions}.*", ""]
 
 
+def label(result: dict) -> str:
+    """Where links to a result lead."""
+    return "result-" + result["experiment"].replace("_", "-")
+
+
 def section(result: dict) -> list[str]:
     """Everything about one result."""
     items = max(r["n"] for r in result["rows"])
     title, _, remark = result["title"].partition(" (")
     remark = f" {remark[:1].upper()}{remark[1:].rstrip(')')}." if remark else ""
     counted = "repeats" if is_benchmark(result) else "test items"
-    return [f"## {title}", "",
+    shown, folded = rows_parts(result)
+    compared = COMPARED.get(result["experiment"], (headline(result),))
+    return [f"({label(result)})=", f"## {title}", "",
             f"`results/{result['experiment']}.json`, up to {items:,} {counted}."
             f"{remark}", "",
-            *claim_part(result), *rows_part(result), *differences_part(result),
-            *paper_part(result), *cost_part(result), *provenance_part(result)]
+            *claim_part(result), *shown,
+            *(line for metric in compared for line in differences_part(result, metric)),
+            *paper_part(result), *fold("Other metrics and decodings", folded),
+            *cost_part(result), *provenance_part(result)]
 
 
 def page(text: str, folder: Path) -> str:
@@ -284,7 +348,8 @@ def page(text: str, folder: Path) -> str:
     if text.count(START) != 1 or text.count(END) != 1:
         raise ValueError(f"the page needs the lines {START} and {END}, each once")
     head, rest = text.split(START)
-    body = "\n".join(line for result in results(folder) for line in section(result))
+    found = results(folder)
+    body = "\n".join([*summary(found), *(line for r in found for line in section(r))])
     body = body or "No result has been recorded yet."
     return f"{head}{START}\n\n{body}\n{END}{rest.split(END)[1]}"
 

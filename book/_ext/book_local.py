@@ -1,4 +1,4 @@
-"""Sphinx extension of this book: results from results/*.json, alt texts, a page without CDNs.
+"""Sphinx extension of this book: results from results/*.json, chapter numbers, alt texts, no CDNs.
 
     ```{results-table} text_changed          a table of recorded numbers
     :subset: changed                          (filters: method, decoding, subset, metric)
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from recorded_numbers import in_words
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
@@ -33,25 +34,6 @@ def load(source: Path, name: str) -> dict:
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
         raise ValueError(f"results/{name}.json does not exist (there are: {known})")
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def number(value: float | None, metric: str) -> str:
-    """A value as readers see it: shares of one as percentages, others with three digits."""
-    if value is None:
-        return "–"
-    share = metric in SHARES or metric.startswith(("exact", "accuracy", "f1", "pass"))
-    return f"{100 * value:.1f} %" if share else f"{value:.3g}"
-
-
-SHARES = {"reward", "live", "clip_fraction", "success", "repetition"}
-
-
-def interval(row: dict) -> str:
-    """Mean and 95 % interval of a row."""
-    if row.get("low") is None:
-        return number(row["mean"], row["metric"])
-    low, high = (number(row[k], row["metric"]).removesuffix(" %") for k in ("low", "high"))
-    return f"{number(row['mean'], row['metric'])} [{low}, {high}]"
 
 
 def select(rows: list[dict], filters: dict[str, str]) -> list[dict]:
@@ -87,7 +69,7 @@ class ResultsTable(SphinxDirective):
         fixed = ", ".join(str(rows[0][k]) for k in keys if k not in varying)
         heads = [*varying, "a minus b [95 %]" if paired else "mean [95 %]"]
         heads += ["items"] if any("n" in r for r in rows) else []
-        body = [[str(r[k]).replace("_", " ") for k in varying] + [interval(r)]
+        body = [[str(r[k]).replace("_", " ") for k in varying] + [in_words(r)]
                 + ([str(r.get("n", ""))] if "items" in heads else []) for r in rows]
         caption = self.options.get("caption") or record.get("title", self.arguments[0])
         return [table(f"{caption} ({fixed})" if fixed else caption, heads, body)]
@@ -138,7 +120,7 @@ def look_up(record: dict, path: str) -> str:
     rows = [r for r in pool if all(r.get(k) == v for k, v in wanted.items())]
     if len(rows) != 1:
         raise ValueError(f"{len(rows)} rows match {wanted}")
-    return interval(rows[0])
+    return in_words(rows[0])
 
 
 class Paper(SphinxRole):
@@ -165,6 +147,29 @@ def local_scripts(app, page, template, context, doctree) -> None:
     context["script_files"] = kept
     context["css_files"] = [c for c in context.get("css_files", []) if "thebe" not in str(
         getattr(c, "filename", c))]
+
+
+def number_chapters(app, doctree) -> None:
+    """Titles of chapters begin with the number of their file: 07_rlvr_text_game is chapter 7."""
+    file = re.match(r"notebooks/(\d+)_", app.env.docname)
+    if file:
+        next(doctree.findall(nodes.title)).insert(0, nodes.Text(f"{int(file[1])}. "))
+
+
+INTERVAL = re.compile(r"\[([+\u2212-]?\d[\d.,]*), ([+\u2212-]?\d[\d.,]*)\]")
+
+
+def keep_together(body: str) -> str:
+    """HTML in which no line ends inside the brackets of an interval; program text stays."""
+    parts = re.split(r"(<pre.*?</pre>)", body, flags=re.DOTALL)
+    parts[::2] = [INTERVAL.sub("[\\1,\u00a0\\2]", part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def whole_intervals(app, page, template, context, doctree) -> None:
+    """Keep the intervals of a page together."""
+    if "body" in context:
+        context["body"] = keep_together(context["body"])
 
 
 def keep_alt_text() -> None:
@@ -211,6 +216,8 @@ def setup(app) -> dict:
     app.add_role("result", Result())
     app.add_role("paper", Paper())
     app.connect("autodoc-process-docstring", plain_docstring, priority=100)
+    app.connect("doctree-read", number_chapters, priority=100)  # before titles are collected
     app.connect("html-page-context", local_scripts, priority=900)
+    app.connect("html-page-context", whole_intervals)
     keep_alt_text()
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
