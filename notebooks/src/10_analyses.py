@@ -381,7 +381,7 @@ show.table(["group", "live groups", "reward, first steps", "last steps",
 # a bit more than a quarter of the seconds of chapter 7, and three seeds. All
 # groups share 256 answers a step and equal CPU time.
 
-# %% tags=["nbval-check-output"]
+# %%
 from rlvr_lite.experiments_text import GROUPS
 
 sweeps = load_result("text_sweeps")
@@ -403,6 +403,7 @@ def sweep_row(method, label, kind="changed"):
             *(show.interval_text(g, sign=True) if g else "-" for g in gaps)]
 
 
+# %% tags=["nbval-check-output"]
 HEAD = ("steps", "greedy", "sampled", "greedy minus MLE",
         "sampled minus MLE")
 named = {g: "rlvr" if g == 8 else f"group={g}" for g in GROUPS}
@@ -423,6 +424,8 @@ figure = show.curves(
           for d in heights})
 figure.axes[0].set_xscale("log", base=2)
 figure.axes[0].set_xticks(GROUPS, [str(g) for g in GROUPS])
+figure.axes[0].set_ylim(44, 78)  # room for the legend
+figure.axes[0].legend(frameon=False, ncols=2, loc="lower center")
 show.show_png(figure, "Exact match on changed questions with long waits over "
               "the size of the group, from 2 to 32 answers, greedy and "
               "sampled, with bands over seeds and questions, and lines for "
