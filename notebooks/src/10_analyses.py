@@ -709,15 +709,10 @@ show.table(
     "First and last quarter of RL: nats per token, live groups, tokens")
 
 # %%
-def rolling(log, key, width=8):
-    """Share of the run and the mean of the last rows."""
-    values = [mean(r[key] for r in log[max(0, i - width + 1):i + 1])
-              for i in range(len(log))]
-    return [r["step"] / log[-1]["step"] for r in log], values
-
-
 figure = show.curves(
-    {name: rolling(log, "entropy") for name, log in LOGS.items()},
+    {name: ([r["step"] / log[-1]["step"] for r in log],
+            show.running_mean(log, "entropy", 7))
+     for name, log in LOGS.items()},
     "share of the training", "entropy (nats per token)", size=(5.2, 3.4))
 figure.axes[0].set_ylim(0, 2.7)
 figure.axes[0].legend(frameon=False, fontsize=7, ncols=2, loc="upper right")
