@@ -8,6 +8,8 @@ and further tables, of one change at a time to the RL of a study:
     text_mix       to text_natural: how many unchanged questions RL asks
     text_transfer  to text_serial, with less time: RL asks about one of the two games
     text_sweeps    to text_serial, with less time: group, rank, KL, learning rate, loss
+    text_teacher   to text_serial, with less time: MLE on traces of a teacher that slips
+    text_wide      to text_serial, with less time: a model half as wide again
 A run is (study, method, seed); see `experiments` for how runs become `results/*.json`.
 
     python -m rlvr_lite.experiments_text text_serial --seeds 0 1 2 --jobs 2 --folder runs
@@ -110,6 +112,9 @@ STUDIES = {s.name: s for s in (
 STUDIES["text_sweeps"] = replace(
     STUDIES["text_serial"], name="text_sweeps", claim=None, seconds=120.0,
     title="Text game, long waits: one change at a time to RL")
+STUDIES["text_wide"] = replace(
+    STUDIES["text_sweeps"], name="text_wide", width=96,
+    title="Text game, long waits: a model half as wide again")
 
 
 # ---------------------------------------------------------------- data
@@ -453,7 +458,12 @@ RECORDS = {
     "text_serial": Record("text_serial", MAIN, metrics=METRICS),
     "text_mix": Record("text_natural", ("mle", *MIXES, "rlvr"), metrics=METRICS, title=
                        "Text game, natural play: unchanged questions per changed one in RL"),
-    "text_sweeps": Record("text_sweeps", ("mle", *SWEEPS, "rlvr"), metrics=METRICS),
+    "text_sweeps": Record("text_sweeps", ("mle", "mle_continued", *SWEEPS, "rlvr"),
+                          metrics=METRICS),
+    "text_teacher": Record("text_sweeps", (
+        "mle", "mle_continued", "mle_noisy", "mle_filtered", "rlvr"), metrics=METRICS, title=
+        "Text game, long waits: traces of a teacher that slips"),
+    "text_wide": Record("text_wide", ("mle", "mle_continued", "rlvr"), metrics=METRICS),
     "text_transfer": Record("text_sweeps", ("mle", *ASKED, "rlvr"), metrics=METRICS, title=
                             "Text game, long waits: RL asks about one game, judged on both"),
 }

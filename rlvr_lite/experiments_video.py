@@ -3,8 +3,9 @@
 Two studies of one base model, which predicts frame after frame to the end of an episode:
     video_single   one frame ahead, LPIPS + L1 of that frame as reward
     video_multi    seven frames ahead, the model's own frames as its past
-and a table of one model for each metric, one frame ahead, each judged by all metrics:
-    video_metrics  L1, MSE, PSNR, SSIM or LPIPS alone as reward, for a shorter time
+and two further tables, with less time:
+    video_metrics  one frame ahead, one model for each metric as reward, judged by all metrics
+    video_levers   seven frames ahead, one change at a time to RL, and three times as much MLE
 A run is (study, method, seed); see `experiments` for how runs become `results/*.json`.
 
     python -m rlvr_lite.experiments_video video_multi --seeds 0 1 2 --jobs 2 --folder runs
@@ -105,6 +106,9 @@ STUDIES = {s.name: s for s in (
 STUDIES["video_metrics"] = replace(
     STUDIES["video_single"], name="video_metrics", claim=None, seconds=100.0,
     title="Robot video, one frame ahead: one model for each metric")
+STUDIES["video_levers"] = replace(
+    STUDIES["video_multi"], name="video_levers", claim=None, paper={}, seconds=200.0,
+    title="Robot video, seven frames ahead: one change at a time")
 
 
 # ---------------------------------------------------------------- data
@@ -232,12 +236,12 @@ def mle_continued(study: VideoStudy, seed: int, folder: Path, name: str = "mle_c
     """More MLE on the same clips, for the CPU seconds of multi-step RL (or `times` as many).
 
     The weights with the best LPIPS of greedy validation rollouts are kept: a choice that RLVR does
-    not get. It ends early where five validations of twelve in a row bring no better ones. Both
-    studies judge the same model; RL one frame ahead has fewer seconds than this.
+    not get. It ends early where five validations of twelve in a row bring no better ones. One
+    frame ahead the model of `video_multi` is judged, which has had more seconds than RL there.
     """
-    multi = STUDIES["video_multi"]
+    multi = STUDIES["video_multi"] if study.horizon == 1 else study
     model, _ = base_model(study, seed, folder)
-    place = run_folder(BASE, name, seed, folder)
+    place = run_folder(multi.name, name, seed, folder)
     pairs, plan = gold_pairs(data("train", study.per_episode)), place / "steps.json"
     if not plan.is_file():
         probe = train_mle(copy.deepcopy(model), pairs, replace(study.base, steps=20), log=None)
@@ -332,6 +336,9 @@ RECORDS = {
     "video_single": Record("video_single", SINGLE, metrics=METRICS),
     "video_multi": Record("video_multi", MAIN, metrics=(*METRICS, *(
         f"lpips_{t}" for t in range(1, 8)))),
+    "video_levers": Record("video_levers", ("mle", "mle_continued", "mle_continued_3x", "rlvr",
+                                            "rlvr_lora", "rlvr_repetition_penalty"),
+                           metrics=METRICS),
 }
 LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, video_tokens, "lpips", BASE)
 

@@ -9,6 +9,7 @@ Source: the honesty rules of the book: intervals everywhere, the trivial predict
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from rlvr_lite.figure import show_png
 
 __all__ = ["METHODS", "bars", "boxes", "curves", "draw_boxes", "draw_states", "histogram",
            "interval_text", "mark_of", "over_ticks", "result_bars", "result_table",
-           "running_mean", "show_png",
+           "running_mean", "show_png", "subset_name",
            "table", "table_html", "table_text", "token_strip"]
 
 MARKERS = "osD^vP"
@@ -54,12 +55,30 @@ METHODS = {
     "compressive2": "compressive, 2x2",
     "sft": "MLE (SFT)",
     "oracle": "true dynamics",
+    "readout": "real frames, read by the judge",
+    "crude_simulator": "a crude simulator",
 }
 
 
 def method_name(method: str) -> str:
     """A method of a result in words."""
     return METHODS.get(method, method.replace("_", " "))
+
+
+def subset_name(subset: str) -> str:
+    """A subset of a result in words."""
+    return subset.replace("_", " ").replace("/", ", ")
+
+
+def _legend(figure, axes, below: bool) -> None:
+    """A legend inside the axes or, where that would cover the data, in columns below."""
+    if below:
+        _, labels = axes.get_legend_handles_labels()
+        columns = 3 if max(map(len, labels)) < 24 else 2
+        figure.set_figheight(figure.get_figheight() + 0.22 * math.ceil(len(labels) / columns))
+        figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    else:
+        axes.legend(frameon=False, fontsize=8)
 
 
 # ---------------------------------------------------------------- curves
@@ -89,7 +108,7 @@ def curves(series: Mapping[str, Sequence[Any]], xlabel: str, ylabel: str,
     """
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=size)
+    figure, axes = pyplot.subplots(figsize=size, layout="constrained")
     for i, (label, parts) in enumerate(series.items()):
         if len(parts) not in (2, 4) or len({len(p) for p in parts}) != 1:
             raise ValueError(f"series {label!r} must be (x, y) or (x, y, low, high) of one length")
@@ -106,8 +125,7 @@ def curves(series: Mapping[str, Sequence[Any]], xlabel: str, ylabel: str,
     axes.set_ylabel(ylabel)
     if zero:
         axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=8)
-    figure.tight_layout()
+    _legend(figure, axes, below=len(series) + len(flat or {}) > 3)
     return figure
 
 
@@ -203,7 +221,7 @@ def bars(rows: Mapping[str, Mapping[str, Any]], xlabel: str, percent: bool = Tru
     names = list(dict.fromkeys(s for row in rows.values() for s in row))
     scale, thick = (100.0 if percent else 1.0), 0.8 / max(1, len(names))
     figure, axes = pyplot.subplots(
-        figsize=(5.2, 0.7 + len(rows) * (0.14 + 0.2 * len(names)) + 0.16 * (len(names) > 1)))
+        figsize=(5.2, 0.6 + len(rows) * (0.14 + 0.2 * len(names))), layout="constrained")
     top = 0.0
     for i, name in enumerate(names):
         for j, row in enumerate(rows.values()):
@@ -227,9 +245,7 @@ def bars(rows: Mapping[str, Mapping[str, Any]], xlabel: str, percent: bool = Tru
     axes.set_xlabel(f"{xlabel} (%)" if percent else xlabel)
     axes.grid(axis="y", visible=False)
     if len(names) > 1 or flat:
-        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.28),
-                    ncols=3)
-    figure.tight_layout()
+        _legend(figure, axes, below=True)
     return figure
 
 
@@ -248,7 +264,7 @@ def result_bars(result: Mapping[str, Any], methods: Sequence[str], subsets: Sequ
             except KeyError:
                 continue
             cells = rows.setdefault(method_name(method), {})
-            cells[subset] = (row["mean"], row["low"], row["high"])
+            cells[subset_name(subset)] = (row["mean"], row["low"], row["high"])
     if not rows:
         raise KeyError(f"{result['experiment']} has no rows of {methods} on {subsets}")
     return bars(rows, xlabel or f"{metric}, {decoding}")
@@ -324,6 +340,6 @@ def result_table(result: Mapping[str, Any], methods: Sequence[str] | None = None
         if any(c != "-" for c in cells[1:]):
             rows.append(cells)
     seeds = len(result["provenance"]["seeds"])
-    table(["method", *subsets], rows, caption or
+    table(["method", *map(subset_name, subsets)], rows, caption or
           f"{result['title']}: {metric} in %, {decoding}, mean of {seeds} "
           f"seed{'s' * (seeds > 1)} and its 95 % interval")

@@ -86,6 +86,18 @@ def test_all_claims_come_first_with_the_comparison_that_decides(folder):
         assert part in row, part
 
 
+def test_one_result_may_decide_two_claims(tmp_path):
+    fewer = {"metric": "repetition", "mean": -0.1, "low": -0.2, "high": 0.05}
+    result = video([gap(d, -0.02, -0.03, -0.01) | more for d in ("sampled", "best")
+                    for more in ({}, fewer)])
+    (tmp_path / "video_demo.json").write_text(json.dumps(result))
+    text = maker.page(f"{maker.START}{maker.END}", tmp_path)
+    assert "**Claim `video_lpips_multi`: reproduced.**" in text
+    assert "**Claim `video_repetition`: direction only.** RLVR on *all*, in points: " in text
+    rows = [line for line in text.splitlines() if "](#result-video-demo)" in line]
+    assert ["**reproduced**" in row for row in rows] == [True, False]
+
+
 def test_every_claim_has_words():
     assert maker.GAINS.keys() == maker.CLAIMS.keys()
 

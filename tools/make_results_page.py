@@ -23,6 +23,7 @@ from pathlib import Path
 from project import ROOT, write_atomically
 
 from rlvr_lite.show import method_name as name
+from rlvr_lite.show import subset_name
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
@@ -34,6 +35,7 @@ LOWER_IS_BETTER = ("lpips", "mse", "l1", "nll", "repetition", "gap", "still")
 FIRST = ("text_serial", "text_natural", "text_bytesized32", "web_pages", "web_planning",
          "video_multi", "video_single", "policy_evaluation", "video_planning")
 CLAIMS = {  # what RLVR has to beat, on which subset, in which metric, under which decodings
+    "text_published": (("mle",), "all", "exact", ("greedy",)),
     "text_accuracy": (("mle",), "all", "exact", ("greedy",)),
     "text_changed": (("mle", "mle_continued", "mle_gold_answers"), "changed", "exact",
                      ("greedy",)),
@@ -44,7 +46,9 @@ CLAIMS = {  # what RLVR has to beat, on which subset, in which metric, under whi
     "video_lpips_single": (("mle",), "all", "lpips", ("sampled", "best")),
     "video_lpips_multi": (("mle",), "all", "lpips", ("sampled", "best")),
     "video_repetition": (("mle",), "all", "repetition", ("sampled", "best"))}
+FURTHER = {"video_lpips_multi": ("video_repetition",)}  # claims that the same result decides
 GAINS = {  # the same in words
+    "text_published": "the paper's text games: more questions answered exactly",
     "text_accuracy": "text game: more questions answered exactly",
     "text_changed": "text game: more changed states answered exactly",
     "web_f1": "web pages: a higher F1 of what changes",
@@ -114,11 +118,17 @@ def in_order(labels: Iterable[str]) -> list[str]:
     return [s for s in SUBSETS if s in labels] + [s for s in labels if s not in SUBSETS]
 
 
+def claims(result: dict) -> list[str]:
+    """The claims that a result decides, its headline first."""
+    claim = result.get("claim")
+    return [claim, *FURTHER.get(claim, ())] if claim in CLAIMS else []
+
+
 def headline(result: dict) -> str:
     """The metric of the claim; without a claim the first one."""
     metrics = metrics_of(result)
-    claimed = CLAIMS.get(result.get("claim"), (None, None, None))[2]
-    return claimed if claimed in metrics else metrics[0]
+    claimed = [CLAIMS[claim][2] for claim in claims(result)][:1]
+    return claimed[0] if set(claimed) & set(metrics) else metrics[0]
 
 
 def metrics_of(result: dict) -> list[str]:
@@ -151,11 +161,11 @@ def subsets_table(result: dict, metric: str, decoding: str) -> list[str]:
     subsets = [s for s in in_order(r["subset"] for r in rows) if "/" not in s and ", " not in s]
     cells = {(r["method"], r["subset"]): interval(r) for r in rows}
     methods = dict.fromkeys(r["method"] for r in rows)
-    head, body = ["method", *subsets], [
+    head, body = ["method", *map(subset_name, subsets)], [
         [name(m), *(cells.get((m, s), "–") for s in subsets)] for m in methods]
     if is_benchmark(result) and len(subsets) > len(methods):
         head, body = ["case", *map(name, methods)], [
-            [s, *(cells.get((m, s), "–") for m in methods)] for s in subsets]
+            [subset_name(s), *(cells.get((m, s), "–") for m in methods)] for s in subsets]
     title = f"**`{metric}`{scale_of(metric)}, {decoding}**"
     return [title, "", *table(head, body)] if body else []
 
@@ -204,7 +214,7 @@ def differences_part(result: dict, metric: str) -> list[str]:
     if not found:
         return []
     extra = [] if is_share(metric) else ["relative"]
-    body = [[f"{name(d['a'])} − {name(d['b'])}", d["decoding"], d["subset"], interval(d, True),
+    body = [[f"{name(d['a'])} − {name(d['b'])}", d["decoding"], subset_name(d["subset"]), interval(d, True),
              *(relative(d, result) for _ in extra), reading(d)] for d in found]
     better = ", lower is better" if lower_is_better(metric) else ""
     title = f"Paired differences of `{metric}`"
@@ -215,31 +225,31 @@ def differences_part(result: dict, metric: str) -> list[str]:
     return [f"**{title}** {remark}", "", *rows]
 
 
-def needed(result: dict) -> list[dict]:
-    """The differences that the claim of a result needs; none where one of them is missing."""
-    others, subset, metric, decodings = CLAIMS.get(result.get("claim"), ((), None, None, ()))
+def needed(result: dict, claim: str) -> list[dict]:
+    """The differences that a claim needs; none where one of them is missing."""
+    others, subset, metric, decodings = CLAIMS[claim]
     found = {(d["b"], d["decoding"]): d for d in result.get("differences", [])
              if d["a"] == "rlvr" and d["subset"] == subset and d["metric"] == metric}
     keys = [(o, d) for o in others for d in decodings]
     return [found[key] for key in keys] if set(keys) <= found.keys() else []
 
 
-def claim_part(result: dict) -> list[str]:
-    """The claim of a result, what it needs, and the verdict."""
-    differences = needed(result)
+def claim_part(result: dict, claim: str) -> list[str]:
+    """A claim, what it needs, and the verdict."""
+    differences = needed(result, claim)
     if not differences:
         return []
-    _, subset, metric, _ = CLAIMS[result["claim"]]
+    _, subset, metric, _ = CLAIMS[claim]
     parts = "; ".join(f"minus {name(d['b'])}, {d['decoding']}, {interval(d, True)}"
                       + ("" if is_share(metric) else f" ({relative(d, result)})")
                       for d in differences)
-    return [f"**Claim `{result['claim']}`: {verdict(differences)}.** RLVR on "
+    return [f"**Claim `{claim}`: {verdict(differences)}.** RLVR on "
             f"*{subset}*, in {points(metric)}: {parts}.", ""]
 
 
-def papers_gain(result: dict) -> str:
+def papers_gain(result: dict, claim: str) -> str:
     """RLVR minus likelihood training in the paper, in its unit."""
-    paper, (_, subset, metric, _) = result.get("paper", {}), CLAIMS[result["claim"]]
+    paper, (_, subset, metric, _) = result.get("paper", {}), CLAIMS[claim]
     after, before = paper.get("rlvr", {}), paper.get("mle", paper.get("sft", {}))
     key = metric if metric in after else subset
     return f"{after[key] - before[key]:+.1f}" if key in after and key in before else "–"
@@ -248,19 +258,20 @@ def papers_gain(result: dict) -> str:
 def summary(found: list[dict]) -> list[str]:
     """All claims in one table."""
     body = []
-    for result in found:
-        differences = needed(result)
+    for result, claim in ((r, c) for r in found for c in claims(r)):
+        differences = needed(result, claim)
         if not differences:
             continue
         hardest = min(differences, key=lambda d: (gain(d)[0] > 0, gain(d)[1]))
         cells = [f"{interval(d, True)}, {d['decoding']}" for d in (differences[0], hardest)]
-        body.append([f"[{GAINS[result['claim']]}](#{label(result)})", papers_gain(result),
-                     cells[0], f"minus {name(hardest['b'])}: {cells[1]}",
+        body.append([f"[{GAINS[claim]}](#{label(result)})",
+                     papers_gain(result, claim), cells[0], f"minus {name(hardest['b'])}: {cells[1]}",
                      f"**{verdict(differences)}**", str(len(result["provenance"]["seeds"]))])
     head = ["claim: RLVR gives", "paper: minus MLE", "here: minus MLE", "here: hardest comparison",
             "verdict", "seeds"]
     return ["## All claims", "", "RLVR minus the other method, in points; of frames in LPIPS "
-            "(x 100). Less is better of LPIPS and of the gap between judgement and reality. The "
+            "(x 100). Less is better of LPIPS, of repetition, and of the gap between judgement and "
+            "reality. The "
             "hardest of the comparisons that a claim needs decides the verdict.", "",
             *table(head, body)] if body else []
 
@@ -333,7 +344,7 @@ def section(result: dict) -> list[str]:
     return [f"({label(result)})=", f"## {title}", "",
             f"`results/{result['experiment']}.json`, up to {items:,} {counted}."
             f"{remark}", "",
-            *claim_part(result), *shown,
+            *(line for claim in claims(result) for line in claim_part(result, claim)), *shown,
             *(line for metric in compared for line in differences_part(result, metric)),
             *paper_part(result), *fold("Other metrics and decodings", folded),
             *cost_part(result), *provenance_part(result)]
