@@ -308,7 +308,8 @@ def summarise(files: list[str | Path], target: str | Path | None = None) -> Path
              if {a, b} <= names and b not in REINFORCED]
     result = experiments.summarise(
         NAME, "The published ByteSized32 transitions, a small Llama from scratch", runs, pairs,
-        "text_published", paper.text_game_rows(), parts[0]["config"], ("exact", "official", "same"))
+        "text_published", paper.text_game_rows(), parts[0]["config"],
+        ("exact", "official", "same"))
     result["provenance"] |= {"device": parts[0]["device"], "versions": parts[0]["versions"]}
     path = Path(target) if target else results_folder() / f"{NAME}.json"
     experiments.write_json(path, result)

@@ -445,8 +445,10 @@ METHODS |= ASKED
 
 
 def comparisons(methods: list[str]) -> list[Comparison]:
-    """RLVR against every control, and all that verify against the base."""
+    """RLVR against every control, all that verify against the base, and what a filter is worth."""
     found = [Comparison("rlvr", m) for m in methods if "rlvr" in methods and m != "rlvr"]
+    if {"mle_filtered", "mle_noisy"} <= set(methods):
+        found.append(Comparison("mle_filtered", "mle_noisy"))
     return found + [Comparison(m, c) for m in ("rejection_finetuning", "rlvr_task_specific",
                                                *SWEEPS, *MIXES, *ASKED)
                     for c in ("mle", "mle_continued") if {m, c} <= set(methods)]

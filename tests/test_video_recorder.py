@@ -70,7 +70,7 @@ def false(monkeypatch, tmp_path):
 
 def record(folder: Path, **counts) -> None:
     recorder.record_task("push", counts, folder / "parts", folder / "out")
-    recorder.write_checksums(folder / "out")
+    recorder.write_checksums(folder / "out", ".mp4", ".npz")
 
 
 # ---- without a simulator ---------------------------------------------------------------------
@@ -155,7 +155,7 @@ def test_a_part_of_a_smaller_recording_is_not_reused(false):
 def test_checksums_leave_out_files_under_way(tmp_path):
     for name in ("push_test.npz", "push_test.mp4", "push_test.77.tmp.mp4", "push_test.tmp.npz"):
         (tmp_path / name).write_bytes(name.encode())
-    recorder.write_checksums(tmp_path)
+    recorder.write_checksums(tmp_path, ".mp4", ".npz")
     lines = dict(line.split()[::-1] for line in
                  (tmp_path / "sha256.txt").read_text().splitlines())
     assert lines == {n: hashlib.sha256(n.encode()).hexdigest()

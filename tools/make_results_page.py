@@ -214,8 +214,8 @@ def differences_part(result: dict, metric: str) -> list[str]:
     if not found:
         return []
     extra = [] if is_share(metric) else ["relative"]
-    body = [[f"{name(d['a'])} − {name(d['b'])}", d["decoding"], subset_name(d["subset"]), interval(d, True),
-             *(relative(d, result) for _ in extra), reading(d)] for d in found]
+    body = [[f"{name(d['a'])} − {name(d['b'])}", d["decoding"], subset_name(d["subset"]),
+             interval(d, True), *(relative(d, result) for _ in extra), reading(d)] for d in found]
     better = ", lower is better" if lower_is_better(metric) else ""
     title = f"Paired differences of `{metric}`"
     remark = f"({points(metric)}{better}; the last column is about the first of the two)"
@@ -264,15 +264,15 @@ def summary(found: list[dict]) -> list[str]:
             continue
         hardest = min(differences, key=lambda d: (gain(d)[0] > 0, gain(d)[1]))
         cells = [f"{interval(d, True)}, {d['decoding']}" for d in (differences[0], hardest)]
-        body.append([f"[{GAINS[claim]}](#{label(result)})",
-                     papers_gain(result, claim), cells[0], f"minus {name(hardest['b'])}: {cells[1]}",
+        body.append([f"[{GAINS[claim]}](#{label(result)})", papers_gain(result, claim),
+                     cells[0], f"minus {name(hardest['b'])}: {cells[1]}",
                      f"**{verdict(differences)}**", str(len(result["provenance"]["seeds"]))])
     head = ["claim: RLVR gives", "paper: minus MLE", "here: minus MLE", "here: hardest comparison",
             "verdict", "seeds"]
     return ["## All claims", "", "RLVR minus the other method, in points; of frames in LPIPS "
-            "(x 100). Less is better of LPIPS, of repetition, and of the gap between judgement and "
-            "reality. The "
-            "hardest of the comparisons that a claim needs decides the verdict.", "",
+            "(x 100). Less is better of LPIPS, of repetition, and of the gap between judgement "
+            "and reality. The hardest of the comparisons that a claim needs decides the verdict.",
+            "",
             *table(head, body)] if body else []
 
 

@@ -7,6 +7,7 @@ README and CITATION.cff follow. Standard library only (set-up imports this too).
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tomllib
@@ -81,6 +82,14 @@ def write_atomically(path: Path, text: str) -> bool:
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
     return True
+
+
+def write_checksums(folder: Path, *suffixes: str) -> None:
+    """`sha256.txt` of the files with these suffixes, which the loaders compare with; files
+    under way (`.tmp` in the name) do not count."""
+    files = sorted(p for p in folder.iterdir() if p.suffix in suffixes and ".tmp" not in p.name)
+    write_atomically(folder / "sha256.txt", "".join(
+        f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in files))
 
 
 def with_url(text: str, old: str, root: Path = ROOT) -> str:

@@ -14,7 +14,6 @@ belongs to its process.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
@@ -25,6 +24,8 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from project import write_checksums  # noqa: E402
 
 from rlvr_lite.experiments_video import video_tokens  # noqa: E402
 from rlvr_lite.paths import data_folder  # noqa: E402
@@ -198,13 +199,6 @@ def make_rollouts(task: str, folder: Path, starts: int) -> None:
         success=stack("success"), ever=stack("ever"), blurred=stack("blurred"))
 
 
-def write_checksums(folder: Path) -> None:
-    """sha256.txt, which the loader compares with."""
-    files = sorted(p for p in folder.iterdir() if p.suffix in (".mp4", ".npz"))
-    (folder / "sha256.txt").write_text("".join(
-        f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in files))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
@@ -231,7 +225,7 @@ def main() -> None:
         path, make = parts[part]
         if chosen.force or not path.is_file():
             make(task, chosen.out)
-    write_checksums(chosen.out)
+    write_checksums(chosen.out, ".mp4", ".npz")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ frames. A run that was stopped goes on where it was (parts lie in build/robot_vi
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
@@ -22,6 +21,8 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from project import write_checksums  # noqa: E402
 
 from rlvr_lite.worlds.robot_simulator import TASKS_PER_SEED, Actor, Simulator  # noqa: E402
 from rlvr_lite.worlds.robot_video import (  # noqa: E402
@@ -95,16 +96,6 @@ def write_split(task: str, split: str, files: list[Path], out: Path) -> None:
     os.replace(new, out / f"{task}_{split}.npz")
 
 
-def write_checksums(out: Path) -> None:
-    """sha256.txt, which the loader compares with; files under way do not count."""
-    files = sorted(p for p in out.iterdir()
-                   if p.suffix in (".mp4", ".npz") and ".tmp" not in p.name)
-    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in files]
-    new = out / f"sha256.{os.getpid()}.tmp.txt"
-    new.write_text("".join(lines))
-    os.replace(new, out / "sha256.txt")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
@@ -128,7 +119,7 @@ def main() -> None:
                      "--parts", chosen.parts, *(f"--{s}={n}" for s, n in counts.items())]))
             if running.pop(0).wait():
                 sys.exit("a recorder process failed; its message stands above")
-    write_checksums(chosen.out)
+    write_checksums(chosen.out, ".mp4", ".npz")
 
 
 if __name__ == "__main__":

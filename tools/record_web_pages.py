@@ -13,7 +13,6 @@ where it was (parts lie in build/web_pages); `--assemble` writes the files from 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import json
 import lzma
@@ -27,6 +26,8 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from project import write_checksums  # noqa: E402
 
 from rlvr_lite.worlds import web_graphs, web_policy, web_solvers  # noqa: E402
 from rlvr_lite.worlds.web_browser import Browser  # noqa: E402
@@ -215,14 +216,7 @@ def assemble(tasks, parts: Path, out: Path, counts: dict[str, int]) -> None:
     if rows:
         write_lines(rows, out / "graphs.jsonl.xz")
     write_bytes(out / "LICENSE.txt", LICENSE.encode())
-    write_checksums(out)
-
-
-def write_checksums(out: Path) -> None:
-    """sha256.txt, which the loader compares with."""
-    write_bytes(out / "sha256.txt", "".join(
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
-        for path in sorted(out.glob("*.xz"))).encode())
+    write_checksums(out, ".xz")
 
 
 def check(browser, out: Path, count: int) -> int:
