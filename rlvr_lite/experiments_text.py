@@ -439,18 +439,26 @@ def asked_about(study: Study, seed: int, folder: Path, family: str) -> Run:
         t for t in data(study, "prompts", seed) if t.state.family == family])
 
 
+def asked_again(study: Study, seed: int, folder: Path) -> Run:
+    """RL that asks no further questions, only those of the traces that MLE has read."""
+    return reinforce(study, seed, folder, name="asked=traces", splits=("test",),
+                     offered=data(study, "traces", seed))
+
+
+METHODS["asked=traces"] = asked_again
 ASKED = {f"asked={family}": functools.partial(asked_about, family=family)
          for family in STUDIES["text_sweeps"].families}
 METHODS |= ASKED
 
 
 def comparisons(methods: list[str]) -> list[Comparison]:
-    """RLVR against every control, all that verify against the base, and what a filter is worth."""
+    """RLVR against every control, all that verify against the base, and two pairs beside."""
     found = [Comparison("rlvr", m) for m in methods if "rlvr" in methods and m != "rlvr"]
-    if {"mle_filtered", "mle_noisy"} <= set(methods):
-        found.append(Comparison("mle_filtered", "mle_noisy"))
+    found += [Comparison(a, b) for a, b in (("mle_filtered", "mle_noisy"), (
+        f"prompts=8,group={GROUPS[-1]}", f"prompts=8,group={GROUPS[0]}"))
+        if {a, b} <= set(methods)]
     return found + [Comparison(m, c) for m in ("rejection_finetuning", "rlvr_task_specific",
-                                               *SWEEPS, *MIXES, *ASKED)
+                                               *SWEEPS, *MIXES, *ASKED, "asked=traces")
                     for c in ("mle", "mle_continued") if {m, c} <= set(methods)]
 
 
@@ -460,8 +468,8 @@ RECORDS = {
     "text_serial": Record("text_serial", MAIN, metrics=METRICS),
     "text_mix": Record("text_natural", ("mle", *MIXES, "rlvr"), metrics=METRICS, title=
                        "Text game, natural play: unchanged questions per changed one in RL"),
-    "text_sweeps": Record("text_sweeps", ("mle", "mle_continued", *SWEEPS, "rlvr"),
-                          metrics=METRICS),
+    "text_sweeps": Record("text_sweeps", ("mle", "mle_continued", *SWEEPS, "asked=traces",
+                                          "rlvr")),
     "text_teacher": Record("text_sweeps", (
         "mle", "mle_continued", "mle_noisy", "mle_filtered", "rlvr"), metrics=METRICS, title=
         "Text game, long waits: traces of a teacher that slips"),
