@@ -1,7 +1,8 @@
-"""What chapters 8 and 10 say in words about recorded results holds in the records."""
+"""What the chapters say in words about recorded results holds in the records."""
 
 import pytest
 
+from rlvr_lite import paper
 from rlvr_lite.experiments import find, find_difference, load_result
 
 
@@ -106,3 +107,64 @@ def test_no_cell_of_the_diagonal_is_decided(judge):
 def test_a_gain_stays_in_the_game_that_was_asked(asked, other, decoding):
     assert side("text_transfer", f"asked={asked}", "mle", decoding, asked) == 1
     assert side("text_transfer", f"asked={asked}", "mle", decoding, other) == 0
+
+
+# ---- chapter 7: the paper's own games, and a teacher that slips -------------------------------
+
+
+def test_on_the_papers_games_all_of_the_gain_is_silence():
+    published, theirs = load_result("text_bytesized32"), paper.text_game_rows()
+    gain = find_difference(published, "rlvr", "mle", "greedy", "all")
+    assert gain["mean"] == pytest.approx(
+        (theirs["rlvr"]["all"] - theirs["sft"]["all"]) / 100, abs=0.02), "what it gains there"
+    assert side("text_bytesized32", "rlvr", "mle", "greedy", "unchanged") == 1
+    assert side("text_bytesized32", "rlvr", "mle", "greedy", "changed") == -1
+    assert theirs["rlvr"]["changed"] > theirs["sft"]["changed"]
+    few, many = (find_difference(published, m, "mle", "greedy", subset)["mean"]
+                 for m, subset in (("rlvr_task_specific", "unchanged"), ("rlvr", "unchanged")))
+    assert 0 < few < many
+    assert side("text_bytesized32", "rlvr_task_specific", "mle", "greedy", "changed") == 0
+
+
+def test_on_the_papers_games_gold_answers_teach_more():
+    published = load_result("text_bytesized32")
+    assert find(published, "trivial")["low"] > find(published, "mle")["high"] + 0.1
+    over = find_difference(published, "rlvr", "trivial", "greedy", "all")
+    assert 0 < over["low"] and over["mean"] < 0.06, "by a few points only"
+    assert side("text_bytesized32", "rlvr", "mle_gold_answers", "greedy", "all") == -1
+    assert side("text_bytesized32", "rlvr", "mle_gold_answers", "greedy", "changed") == 0
+    nothing = find(published, "trivial", subset="new_games")["mean"]
+    others = [find(published, m, subset="new_games")["mean"] for m in (
+        "mle", "mle_continued", "mle_gold_answers", "rlvr", "rlvr_task_specific", "rlvr_natural")]
+    assert max(others) < nothing - 0.2
+
+
+@pytest.mark.parametrize("teacher", ["mle_noisy", "mle_filtered"])
+def test_a_teacher_that_slips_is_worth_more_than_reinforcement(teacher):
+    assert side("text_teacher", "rlvr", teacher, "greedy", "changed") == -1
+
+
+def test_a_filter_pays_in_samples():
+    assert side("text_teacher", "mle_filtered", "mle_noisy", "sampled", "changed") == 1
+    assert side("text_teacher", "mle_filtered", "mle_noisy", "greedy", "changed") == 0
+
+
+# ---- chapter 10: groups at a fixed number of questions ----------------------------------------
+
+
+def test_large_groups_gain_most_in_equal_steps():
+    for decoding in ("greedy", "sampled"):
+        assert side("text_sweeps", "prompts=8,group=32", "prompts=8,group=2", decoding,
+                    "changed") == 1
+    cost = {c["method"]: c["cpu_seconds"] for c in load_result("text_sweeps")["cost"]}
+    assert cost["prompts=8,group=32"] > 2 * cost["prompts=8,group=2"]
+
+
+# ---- chapter 9: repetition --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("decoding", ["greedy", "sampled", "best"])
+def test_repetition_is_not_decided_and_samples_move_less(decoding):
+    assert side("video_multi", "rlvr", "mle", decoding, "all", "repetition") == 0
+    moved = find_difference(load_result("video_multi"), "rlvr", "mle", "sampled", "all", "motion")
+    assert moved["high"] < 0 and moved["mean"] == pytest.approx(-0.1, abs=0.02)

@@ -154,17 +154,19 @@ show.show_png(show.curves(losses, "updates", "nats per token", zero=True),
 # %%
 right = {"greedy exact match": (at, [row["exact"] for row in history[1:]])}
 show.show_png(show.curves(right, "updates", "share right, validation",
-                          flat={"do nothing": trivial}, zero=True),
-              "Greedy exact match on validation data starts below doing "
-              "nothing, rises steeply, and flattens towards the end.")
+                          flat={"do nothing": share(
+                              [not t.changed for t in validation])},
+                          zero=True),
+              "Greedy exact match on validation data starts where doing "
+              "nothing is, rises steeply, and flattens at the end.")
 
 # %% [markdown]
 # Look at the two figures together. (A training point is the mean over the
 # updates since the last one, so it lags a little behind.) Most of the fall of the loss comes first,
 # when the model learns what an answer looks like: names, brackets, the
-# countdown. Hardly a prediction is right by then. Exact match moves when the
-# rules are learned, not always in the same direction as the loss, and at the
-# end it nearly stands still while the training loss keeps falling.
+# countdown. By then hardly more is right than doing nothing would get. Exact
+# match moves later, when the rules are learned: it still gains ten points and
+# more where the validation loss has nearly stopped falling.
 
 # %%
 rows = []
@@ -235,9 +237,13 @@ show.show_png(show.curves({"sampled traces": (range(7), alive),
                            "first tick, to the power of n":
                            (range(7), alone)},
                           "tick", "share still right", zero=True),
-              "The share of traces without an error falls from tick to tick, "
-              "at first much as if every tick failed independently with the "
-              "rate of the first one.")
+              "The share of traces without an error falls for three ticks, "
+              "much as if each failed independently with the rate of the "
+              "first one, and hardly any more afterwards.")
+
+# %% [markdown]
+# Ticks are not independent. A trace that is right so far is more often one of an
+# easy question, such as an oven at rest, and goes on being right.
 
 # %%
 greedy = exact(model, task, test)
@@ -430,10 +436,11 @@ show.table(["lines of the true answer", "lines", "nats a line",
            f"Where the loss of {len(asked)} hidden test pages comes from")
 
 # %% [markdown]
-# They are the fewer lines, and they make most of the loss. Gradient descent goes
-# where the loss is: it spends its effort on *which* names and filler words are
-# frequent. And it never learns to leave them out, because in every example they
-# are there. Let the model speak.
+# They are the fewer lines, and they make most of the loss. Most of it cannot be
+# saved: as in the toy above, a loss at its floor has no slope. All that likelihood
+# can learn about these lines is *which* names and filler words are frequent. And
+# it never learns to leave them out, because in every example they are there. Let
+# the model speak.
 
 # %%
 opened = next(t for t in data("validation") if (t.task, t.seed, t.step)
@@ -453,8 +460,9 @@ for temperature in (0.0, 1.0):
 
 # %% [markdown]
 # The section that opens is known, its text is not, and the model writes one all the
-# same, in mock Latin. As a *likely* answer that is fine. As a prediction it is
-# worth less than silence. Chapter 5 makes this precise, and chapter 8 asks whether
+# same, in mock Latin. Its greedy answer falls into a loop and is cut off; an answer
+# without an end counts 0, its right first line included. The sampled one ends and
+# looks like the truth. As a prediction it is still worth less than silence. Chapter 5 makes this precise, and chapter 8 asks whether
 # a reward on whole answers can teach it.
 
 # %% [markdown]

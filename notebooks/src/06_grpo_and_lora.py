@@ -124,6 +124,8 @@ show_png(fig, alt="Share of groups with spread against the probability of a "
 #
 # ## Why an advantage times a log-probability?
 #
+# From here on $\pi$ is the model, the *policy*: the $p_\theta(o \mid q)$ of
+# chapter 3 with the question left out.
 # We want more expected reward, $\sum_o \pi(o) R(o)$. Since
 # $\nabla \pi = \pi \nabla \log \pi$, its gradient is
 # $\mathbb{E}_{o \sim \pi}[R(o)\, \nabla \log \pi(o)]$: a mean over samples,
@@ -192,7 +194,7 @@ for A in (1.0, -1.0):
 # still pushed up: the minimum clips only what has gone far enough in the right
 # direction, never a mistake. With one update per batch, the default of
 # `train_grpo`, every ratio is 1 and nothing is ever clipped. The runs of
-# chapters 0 and 7 make four updates per batch, each on a quarter of the
+# chapters 0 and 7 to 9 make four updates per batch, each on a quarter of the
 # answers, so the last three meet ratios a little off 1.
 
 # %% [markdown]
@@ -259,9 +261,10 @@ show_png(fig, alt="Left: bias over KL; k1 and k3 stay at zero, k2 leaves zero "
 # $k_1$ is right on average, but at small distances a single sample is mostly
 # noise, and it may be negative. $k_2$ scatters little, but is biased once the
 # models are apart. $k_3$ is unbiased, scatters little, and is never negative:
-# it is what the paper uses, and what our log calls `kl`. The recorded runs of
-# this book measure it but give it weight 0: thin LoRA matrices and a short
-# budget are leash enough.
+# it is what the paper uses, and what our log calls `kl`. The main runs of this
+# book give it weight 0. Those of text and web train thin LoRA matrices and
+# measure it; those of video train all weights and do not. A short budget is
+# leash enough.
 #
 # Two details. First, `expm1` instead of `exp(d) - 1`: near zero all digits
 # would cancel. Second, an unbiased *value* does not make an unbiased
@@ -281,7 +284,9 @@ print("k3         ", [f"{x:.2e}" for x in k3(0 * d, d)])
 # tokens, and there are three in use:
 #
 # $$ \mathcal{L} = \operatorname{average}_{i,t}\bigl(
-#    -J_{it} + \beta\, k_{3,it} \bigr). \tag{6.4} $$
+#    -J_{it} + \beta\, k_{3,it} \bigr), \tag{6.4} $$
+#
+# where $\beta$ is the weight of the KL term.
 #
 # **Token mean** counts every token of the batch alike. **Sequence mean** first
 # averages within each answer, then over answers. **Dr. GRPO** divides every
@@ -383,8 +388,9 @@ for A, what in (([1., -1.], "the short one"), ([-1., 1.], "the long one")):
 #
 # $$ W' = W + s\, B A, \qquad s = \alpha / r, \tag{6.5} $$
 #
-# with $A$ of shape $r$ x in and $B$ of shape out x $r$. $B$ starts at zero,
-# so the model starts as itself. Careful: this $A$ is a matrix, not an advantage.
+# with $A$ of shape $r$ x in and $B$ of shape out x $r$. Here $r$ is the *rank*,
+# the small inner width, and $\alpha$ a constant. $B$ starts at zero, so the model
+# starts as itself. Careful: this $A$ is no advantage, and this $r$ no ratio.
 
 # %%
 class LoRALinear(torch.nn.Module):
@@ -419,8 +425,8 @@ print(f"trained: {count} of {64 * 160} numbers ({count / 64 / 160:.1%})")
 # The package leaves this to `peft` and adds three conveniences: `merged` folds
 # the correction in for a while (sampling is then as fast as without LoRA) and
 # restores every bit afterwards; `merge` does it for good; `reference` switches
-# the correction off, and *is* the start model that the KL term needs. No second
-# copy of the weights is ever made.
+# the correction off, and *is* the start model: the KL term needs no second copy
+# of the weights.
 
 # %% tags=["nbval-check-output"]
 from rlvr_lite import lora
@@ -579,8 +585,10 @@ show_png(fig, alt="Three curves of the package's GRPO run against the step: "
          "become right, the KL to the start model grows.", limit=28_000)
 
 # %% [markdown]
-# Read the three together. The reward rises, but it is still near one half, where
-# almost every group is live. As it goes on rising, questions are solved and
+# Read the three together. The reward rises to somewhat above one half, and about
+# five groups in six are live. (If every question were right with probability one
+# half, 99 % would be; some are easier, some harder.) As it goes on rising,
+# questions are solved and
 # their groups die: the share of live groups is the fuel gauge of RLVR. The KL
 # shows how far the model has travelled for it.
 

@@ -235,7 +235,8 @@ difference_table(natural, caption="Text game, natural mix: paired "
 
 # %% tags=["nbval-check-output"]
 published = load_result("text_bytesized32")
-show.result_table(published)
+show.result_table(published, subsets=("all", "changed", "unchanged",
+                                      "new_games"))
 
 # %% tags=["nbval-check-output"]
 difference_table(published, ("all", "changed"), "The paper's games: paired "
@@ -243,20 +244,35 @@ difference_table(published, ("all", "changed"), "The paper's games: paired "
 
 # %% tags=["nbval-check-output"]
 rows = []
-for method, theirs in (("trivial", None), ("mle", "SFT (MLE), 1.5B"),
+for method, theirs in (("mle", "SFT (MLE), 1.5B"),
                        ("rlvr", "RLVR, binary reward, 1.5B"),
                        ("rlvr_task_specific",
                         "RLVR, task-specific reward, 1.5B")):
-    quoted = paper.TEXT_GAME[theirs] if theirs else (100, 0, None)
-    rows.append([show.method_name(method)] + [
-        text for name, i in (("unchanged", 0), ("changed", 1), ("all", 2))
-        for text in ("–" if quoted[i] is None else f"{quoted[i]:.1f}",
-                     f"{100 * find(published, method, 'greedy', name)['mean']:.1f}")])
-show.table(["method", "paper, unchanged", "ours", "paper, changed", "ours",
-            "paper, all", "ours"], rows, "Accuracy in %, greedy")
+    row = [show.method_name(method)]
+    for subset, quoted in zip(("unchanged", "changed", "all"),
+                              paper.TEXT_GAME[theirs]):
+        ours = 100 * find(published, method, "greedy", subset)["mean"]
+        row += [f"{quoted:.1f}", f"{ours:.1f}"]
+    rows.append(row)
+show.table(["method", "unchanged: paper", "ours", "changed: paper", "ours",
+            "all: paper", "ours"], rows,
+           f"Accuracy in %; doing nothing gets {paper.do_nothing():.1f} of all")
 
 # %% [markdown]
-# TEXT_PUBLISHED
+# On all questions the binary reward gains here what it gains in the paper, with
+# a model thousands of times smaller, in two and a half minutes on a CPU core. The
+# price of smallness is paid elsewhere: *all* of our gain is silence learned, and
+# on changed states RLVR is behind its base by its interval, where the paper's
+# model gets better. The task-specific reward asks only 5 unchanged questions for
+# 100 changed ones, so it learns less silence and loses less knowledge.
+#
+# And two rows that the paper does not print. Doing nothing is ahead of the base
+# by far, and RLVR passes it by a few points only. Supervised training on the very
+# answers that RLVR may verify is ahead of RLVR on all questions, and level with
+# it on changed ones. Where the true next state of every question is known, and
+# one leap is enough to write it, likelihood is the better teacher. In the two
+# games without any training question (*new games*) only silence is worth
+# anything, and no method learns enough of it.
 
 # %% [markdown]
 # ## Where a chain of thought has to work

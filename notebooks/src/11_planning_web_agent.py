@@ -663,16 +663,16 @@ for name, found in said.items():
 # %% [markdown]
 # Read *said* against *won*, and mind the number of pages: a bin with ten pages
 # knows its share to about thirty points. Where *said* is far above *won*, the
-# planner believes too much. The two outer bins matter most. There a value of
-# plus or minus ten points is as good as certain, and nothing else in equation
-# (11.1) can speak against it.
+# planner believes too much. The upper bin matters most. There ten points are as
+# good as certain, and nothing else in equation (11.1) can speak against them. In
+# the lowest bin a page that is really won gets none of them.
 
 # %% [markdown]
 # ## Recorded, with every control
 #
 # All agents on all test graphs, with the world models of several training seeds.
 # *Policy* is the first choice without any model, *true dynamics* the ceiling.
-# *MLE, continued* has trained as long as RLVR.
+# *MLE, continued* has trained for about as many seconds as RLVR.
 
 # %% tags=["nbval-check-output"]
 show.result_table(
@@ -762,8 +762,9 @@ for m in ("mle", "rlvr"):
 # Compare the column of the policy with those of the models. Over all tasks
 # planning helps, but not in each one. Where the first choice of the policy is
 # always right, as on `click-link` and `click-button`, a planner can only lose:
-# every page that is imagined wrongly may talk it out of a good action. A task of
-# the hidden group is among these, too: what follows the click cannot be known
+# every page that is imagined wrongly may talk it out of a good action. On
+# `click-tab-2-hard`, of the hidden group, the policy is right about every other
+# time only, and planning still loses: what follows the click cannot be known
 # there, and the planner with imagined pages wins less than half of what the
 # policy wins.
 #
@@ -824,7 +825,8 @@ print(f"95 % interval, unpaired: {100 * (gained - 1.96 * spread):+.1f} to "
 # %% [markdown]
 # Both agents met the same tasks, so a paired interval would be narrower. How
 # much depends on how many tasks *changed hands*: solved by one agent only. That
-# number is not published. The difference of $n_+ - n_-$ tasks has a standard
+# number is not published. Let $n_+$ of $n$ tasks be solved only after RLVR and
+# $n_-$ only before. The difference of $n_+ - n_-$ tasks has a standard
 # error of about $\sqrt{n_+ + n_- - (n_+ - n_-)^2 / n}$ tasks:
 
 # %% tags=["nbval-check-output"]
