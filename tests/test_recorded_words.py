@@ -123,6 +123,7 @@ def test_on_the_papers_games_all_of_the_gain_is_silence():
     few, many = (find_difference(published, m, "mle", "greedy", subset)["mean"]
                  for m, subset in (("rlvr_task_specific", "unchanged"), ("rlvr", "unchanged")))
     assert 0 < few < many
+    assert all(theirs["rlvr_task_specific"][s] > theirs["rlvr"][s] for s in ("changed", "unchanged"))
     assert side("text_bytesized32", "rlvr_task_specific", "mle", "greedy", "changed") == 0
 
 
@@ -133,6 +134,7 @@ def test_on_the_papers_games_gold_answers_teach_more():
     assert 0 < over["low"] and over["mean"] < 0.06, "by a few points only"
     assert side("text_bytesized32", "rlvr", "mle_gold_answers", "greedy", "all") == -1
     assert side("text_bytesized32", "rlvr", "mle_gold_answers", "greedy", "changed") == 0
+    assert side("text_bytesized32", "rlvr", "mle_gold_answers", "sampled", "changed") == 1
     nothing = find(published, "trivial", subset="new_games")["mean"]
     others = [find(published, m, subset="new_games")["mean"] for m in (
         "mle", "mle_continued", "mle_gold_answers", "rlvr", "rlvr_task_specific", "rlvr_natural")]

@@ -264,12 +264,13 @@ show.table(["method", "unchanged: paper", "ours", "changed: paper", "ours",
 # price of smallness is paid elsewhere: *all* of our gain is silence learned, and
 # on changed states RLVR is behind its base by its interval, where the paper's
 # model gets better. The task-specific reward asks only 5 unchanged questions for
-# 100 changed ones, so it learns less silence and loses less knowledge.
+# 100 changed ones, so here it learns less silence and loses less knowledge; in the
+# paper it learns more of both.
 #
 # And two rows that the paper does not print. Doing nothing is ahead of the base
 # by far, and RLVR passes it by a few points only. Supervised training on the very
-# answers that RLVR may verify is ahead of RLVR on all questions, and level with
-# it on changed ones. Where the true next state of every question is known, and
+# answers that RLVR may verify is ahead of RLVR on all questions; on changed ones
+# the two are level, greedy, and RLVR is ahead in samples. Where the true next state of every question is known, and
 # one leap is enough to write it, likelihood is the better teacher. In the two
 # games without any training question (*new games*) only silence is worth
 # anything, and no method learns enough of it.

@@ -566,8 +566,9 @@ show.table(["decoding", "subset", "binary minus task-specific", "reading"],
 # as paired differences to the base:
 
 # %%
+from rlvr_lite.tasks.robot_video import BETTER_HIGH
+
 UNITS = {"lpips": 100, "l1": 100, "mse": 100, "psnr": 1, "ssim": 100}
-HIGHER = ("psnr", "ssim")
 
 
 def video_row(result, decoding, metric, subset="all"):
@@ -575,7 +576,7 @@ def video_row(result, decoding, metric, subset="all"):
     d = find_difference(result, "rlvr", "mle", decoding, subset, metric)
     start = find(result, "mle", decoding, subset, metric)["mean"]
     low, high = d["low"], d["high"]
-    if metric not in HIGHER:
+    if metric not in BETTER_HIGH:
         low, high = -high, -low
     numbers = [f"{UNITS[metric] * d[k]:+.2f}" for k in ("mean", "low", "high")]
     return [f"{numbers[0]} [{numbers[1]}, {numbers[2]}]",
@@ -617,7 +618,7 @@ def better_by(trained, judge):
     d = find_difference(matrix, f"rlvr_{trained}", "mle", "sampled", "all",
                         judge)
     start = find(matrix, "mle", "sampled", "all", judge)["mean"]
-    return (1 if judge in HIGHER else -1) * 100 * d["mean"] / start
+    return (1 if judge in BETTER_HIGH else -1) * 100 * d["mean"] / start
 
 
 def best_on(judge):
@@ -640,7 +641,7 @@ show.table(["trained on", *JUDGES],
 # %% tags=["nbval-check-output"]
 rows = []
 for judge in JUDGES:
-    sign = 1 if judge in HIGHER else -1
+    sign = 1 if judge in BETTER_HIGH else -1
     gaps = [find_difference(matrix, f"rlvr_{judge}", f"rlvr_{other}",
                             "sampled", "all", judge)
             for other in JUDGES if other != judge]
