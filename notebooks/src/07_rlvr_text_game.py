@@ -256,7 +256,7 @@ for method, theirs in (("mle", "SFT (MLE), 1.5B"),
     rows.append(row)
 show.table(["method", "unchanged: paper", "ours", "changed: paper", "ours",
             "all: paper", "ours"], rows,
-           f"Accuracy in %; doing nothing gets {paper.do_nothing():.1f} of all")
+           f"Accuracy in %; doing nothing gets {paper.do_nothing():.1f}")
 
 # %% [markdown]
 # On all questions the binary reward gains here what it gains in the paper, with

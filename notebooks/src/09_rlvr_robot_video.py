@@ -319,28 +319,6 @@ results_table(multi, "motion", caption="Predicted motion divided by true "
 # their lower LPIPS is caution.
 
 # %% [markdown]
-# ## Three levers
-#
-# Three changes, recorded from the same bases with 200 seconds a method in place
-# of 700: three times as much MLE; LoRA (rank 32, with a learning rate of its
-# own) in place of all weights; and the penalty of the paper's section 6.3, a
-# twentieth of reward for a rollout in which every frame repeats the one before.
-
-# %% tags=["nbval-check-output"]
-levers = load_result("video_levers")
-results_table(levers, caption="Seven frames ahead, 200 s: LPIPS x 100")
-results_table(levers, "repetition", caption="Rollouts whose last two frames "
-              "have the same tokens, in %")
-
-# %% tags=["nbval-check-output"]
-for other in ("mle", "mle_continued_3x", "rlvr_lora",
-              "rlvr_repetition_penalty"):
-    against(levers, other)
-
-# %% [markdown]
-# TEXT_LEVERS
-
-# %% [markdown]
 # ## What it cost
 #
 # "A few hundred steps instead of hundreds of thousands" compares coins of
