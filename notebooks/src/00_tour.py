@@ -95,6 +95,9 @@ for name, answer in (("the true answer", task.answer(t)),
 # policy optimization, measures each answer against its own group,
 #
 # $$ A_i = \frac{R_i - \operatorname{mean}(R)}{\operatorname{std}(R)}. \tag{0.2} $$
+#
+# ($\operatorname{std}$ divides by the number of answers less one. A tiny constant is
+# added to it, so that a group of equal rewards gets 0; see chapter 6.)
 
 # %%
 import torch
@@ -256,13 +259,17 @@ serial = load_result("text_serial")
 show.result_table(serial, subsets=("changed", "all"))
 
 # %% tags=["nbval-check-output"]
-rows = [[f"RLVR - {show.method_name(d['b'])}", d["decoding"],
+rows = [[name, d["subset"], f"RLVR - {show.method_name(d['b'])}",
          show.interval_text(d, sign=True)]
-        for d in serial["differences"]
-        if d["a"] == "rlvr" and d["subset"] == "changed"
-        and d["metric"] == "exact"]
-show.table(["difference", "decoding", "points [95 % interval]"], rows,
-           "Long waits: paired differences on the changed test questions")
+        for name, result, subsets in (
+            ("ordinary play", natural, ("all", "changed")),
+            ("long waits", serial, ("changed",)))
+        for d in result["differences"]
+        if d["a"] == "rlvr" and d["subset"] in subsets
+        and d["metric"] == "exact" and d["decoding"] == "greedy"
+        and d["b"] != "trivial"]
+show.table(["setting", "questions", "difference", "points [95 % interval]"],
+           rows, "Paired differences, greedy")
 
 # %% [markdown]
 # A difference counts when its interval stays on one side of zero. Read the

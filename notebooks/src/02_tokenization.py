@@ -62,7 +62,9 @@ print(state_line(t.state))
 # ## Byte pairs, learned from the world
 #
 # Byte-pair encoding starts with single bytes and joins the most frequent pair
-# of neighbours again and again {cite}`sennrich2016bpe`. Because every byte
+# of neighbours again and again {cite}`sennrich2016bpe`. The text is first cut
+# into pieces, each a word, a digit or a sign with the blank before it, and no pair
+# crosses a cut. Because every byte
 # stays in the vocabulary, any text can be encoded, even one that the world
 # never wrote. We train on the questions and answers of the training split.
 
@@ -81,8 +83,9 @@ for title, part in (("first", merges[:8]), ("last ", merges[-5:])):
 
 # %% [markdown]
 # The underscore marks a blank at the start of a piece. We asked for up to 512
-# tokens; the tokenizer stopped earlier, because every word of these texts had
-# become one token and no pair was left. More merges mean shorter questions,
+# tokens; the tokenizer stopped earlier, because every piece had become one token
+# and no pair was left inside a piece (`=>` is two pieces). More merges mean shorter
+# questions,
 # until there is nothing left to join:
 
 # %%
@@ -534,7 +537,8 @@ show.show_png(show_video.filmstrip(
      for name, frames in rows.items()},
     ["decoded", "one code changed", "what moves"], width=3.6),
     "Two rows. A changed per-frame code alters a small patch around its "
-    "place. A changed compressive code alters arm, hand and drawer at once.",
+    "place. A changed compressive code alters arm and hand at once, and "
+    "leaves the drawer nearly as it was.",
     19_000)
 
 # %% [markdown]
@@ -546,10 +550,13 @@ show.show_png(show_video.filmstrip(
 # %% [markdown]
 # ### The floor
 #
-# What the tokenizer loses, no world model on top of it can bring back. Its error
-# on true frames is a **floor** under every video result of this book. It was
-# measured once, on test episodes that no tokenizer has seen. The context lies 2, 8
-# or 20 recorded frames back. *Copy* shows the context frame itself.
+# What the tokenizer loses, a world model on top of it can hardly bring back. Its
+# error on the codes of the true frames is a **floor** under every video result of
+# this book; a soft one, as other codes now and then paint a frame a little better
+# (chapter 5). It was measured once, on test episodes that no tokenizer has seen. The
+# context lies 2, 8 or 20 recorded frames back. *Copy* shows the context frame itself.
+# PSNR is $-10 \log_{10}$ of the mean square error of the pixels, in decibels: high is
+# good. It is given over all three gaps.
 
 # %%
 from rlvr_lite.experiments import find, load_result

@@ -294,7 +294,8 @@ show.table(["answer", "rows", "binary, official", "binary, strict",
 # %% [markdown]
 # Two numbers deserve a second look. The perfect answer does not reach 1 under
 # the official binary reward: this is the ceiling for every model in the
-# paper's table. And doing nothing is worth more than half of all points,
+# paper's table. And doing nothing is worth more than half of all points under the
+# binary reward, and a third of what can be had under the task-specific one,
 # because most transitions change nothing. Whatever you train, print this
 # baseline beside it, and report the changed transitions on their own.
 #
@@ -308,8 +309,8 @@ show.table(["answer", "rows", "binary, official", "binary, strict",
 # A model does not read our intentions. It is paid by the reward, and it will
 # find what the reward pays for. Let us watch this on a policy with just three
 # *habits*: does it write removals, does it write new objects, does it invent
-# properties? It answers two questions. In one the ice is taken out of the pot,
-# in the other water appears in the pot.
+# properties? It answers two questions. In one the ice vanishes from the pot, in
+# the other water appears in it.
 
 # %%
 HABITS = ("writes removals", "writes new objects", "invents properties")
@@ -460,8 +461,9 @@ print(f"binary       : writing pays from p = {p[p >= 1 - p][0]:.2f}")
 # others. The answer is three lists. With $TP$ the number of predicted items that
 # also stand in the truth,
 #
-# $$ P = \frac{TP}{|\text{predicted}|}, \quad R = \frac{TP}{|\text{true}|},
-#    \quad F_1 = \frac{2PR}{P+R}. \tag{5.4} $$
+# $$ \text{prec} = \frac{TP}{|\text{predicted}|}, \quad
+#    \text{rec} = \frac{TP}{|\text{true}|}, \quad
+#    F_1 = \frac{2\,\text{prec}\,\text{rec}}{\text{prec}+\text{rec}}. \tag{5.4} $$
 
 # %% tags=["package-copy"]
 def _scores(right: int, predicted: int, true: int) -> dict[str, float]:
@@ -478,7 +480,8 @@ def _scores(right: int, predicted: int, true: int) -> dict[str, float]:
 # Again the released code has its own opinions. It collects the lines of each
 # section in a *set*, so a repeated line is free. And an empty section is
 # written as the word `None`, which counts as an item like any other. `strict`
-# counts repetitions and does not count `None`.
+# counts repetitions and does not count `None`; where nothing changes, saying so
+# scores 1 (a case of its own, before `_scores`).
 
 # %% tags=["nbval-check-output"]
 from rlvr_lite.tasks.web_f1 import f1, write
@@ -546,7 +549,7 @@ show.table(["answer", "official", "strict"], rows,
 # %% [markdown]
 # ## Films: reward the pixels
 #
-# A video world model writes codes. The frozen decoder paints them, and the
+# A video world model writes codes. The frozen decoder paints them, and the $H$
 # painted frames $\hat s_t$ are compared with the recorded ones:
 #
 # $$ R = -\frac{1}{H} \sum_{t=1}^{H}
@@ -557,8 +560,10 @@ show.table(["answer", "official", "strict"], rows,
 # Two errors are added, and that is no accident. $L_1$ is the mean absolute
 # difference of the pixels. LPIPS {cite}`zhang2018lpips` sends both pictures
 # through a network that was trained to name objects, and compares what its
-# layers $l$ see, channel by channel, with weights $w_{lc}$ that were fitted to
-# human judgements of likeness:
+# layers $l$ see. There $f^l_{hwc}(x)$ is the value of channel $c$ at the place
+# $(h, w)$ of a layer with $H_l \times W_l$ places, after the channels of each place
+# have been scaled to length one. The weights $w_{lc}$ were fitted to human
+# judgements of likeness:
 #
 # $$ \operatorname{LPIPS}(x, y) = \sum_l \frac{1}{H_l W_l} \sum_{h, w} \sum_c
 #    w_{lc} \big( f^l_{hwc}(x) - f^l_{hwc}(y) \big)^2. \tag{5.6} $$
@@ -624,7 +629,9 @@ show.table(["what is wrong", "L1", "MSE", "PSNR, dB", "SSIM", "LPIPS"], rows,
            "Five metrics on 60 test frames (PSNR, SSIM: high is good)")
 
 # %% [markdown]
-# Read the columns against each other.
+# MSE is the mean square error, PSNR its logarithm (chapter 2). SSIM compares means,
+# spreads and correlation in small windows; 1 means equal. Read the columns against
+# each other.
 #
 # - **The average of two guesses has a lower MSE than either guess.** That is no
 #   chance: MSE is smallest at the mean of all possible futures. LPIPS ranks it
@@ -633,9 +640,10 @@ show.table(["what is wrong", "L1", "MSE", "PSNR, dB", "SSIM", "LPIPS"], rows,
 #   the future is uncertain. A model that is rewarded by LPIPS commits itself.
 # - **Blur is nearly free for MSE and PSNR**, and among the worst for LPIPS. A shift
 #   by one pixel, which nobody would notice, is the other way round.
-# - **MSE does not miss the block.** To take the block away, the only thing in
-#   the scene that the task is about, costs next to nothing in L1, MSE, PSNR and
-#   SSIM: it is some twenty pixels of 4,096. LPIPS counts objects, not area.
+# - **MSE hardly notices that the block is gone.** To take away the only thing in
+#   the scene that the task is about costs next to nothing in L1, MSE, PSNR and
+#   SSIM: with its margin it is some seventy pixels of 4,096. LPIPS counts objects,
+#   not area.
 # - **LPIPS is nearly blind to light.** A darker film costs it almost nothing,
 #   and there L1 pays attention.
 #
@@ -884,8 +892,8 @@ show.table(["task", "steps", "unknowable share", "silence", "invention"],
            rows, "Strict F1 where the page does not tell everything")
 
 # %% [markdown]
-# Silence wins in every task, although the invention was let off lightly: how many
-# elements come, in which place and of which role, was told it. Silence is also a
+# Silence wins in every task, although the invention was let off lightly: it was
+# told how many elements come, in which place and of which role. Silence is also a
 # **ceiling**: without lucky guesses no answer gets above it. Chapter 8 puts it
 # beside its models, and asks whether RLVR finds the silence. (A rule of thumb, not
 # a theorem. `deducible` calls a name known if it stands anywhere in the question,
@@ -1066,8 +1074,10 @@ rlvr_lite.checks.ch05.smallest_probability(smallest_probability)
 # ```
 #
 # The result is `known / (2 * known + 1)`: half of the F1 that silence earns.
-# That is a rule worth remembering: write an item if its probability is above
-# half of the F1 you expect without it.
+# Here, where the truth surely holds one item more, the rule is exact: write the
+# guess if its probability is above half of the F1 that you earn without it.
+# Elsewhere it is a rule of thumb. It fails where the truth may be empty, since
+# silence then earns 1 (see the next exercise).
 # :::
 
 # %% [markdown]
