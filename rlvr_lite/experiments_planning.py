@@ -1,11 +1,11 @@
 """Planning in numbers: how often do plans made in a world model succeed in the simulator?
 
 The same planner and the same starts, with different dynamics to try plans in: a world model, the
-simulator itself (`oracle`, the upper bound), and none (`trivial`, random actions). It needs the
+simulator itself (`oracle`, the upper bound), and none (`random`, random actions). It needs the
 simulator (`pip install rlvr-lite[video]`) and one process per task.
 
     python -m rlvr_lite.experiments_planning --task drawer_close --starts 10 --seeds 0 1 2 \
-        --methods trivial oracle --models mle=runs/video_base/base-{seed}/model --out runs/planning
+        --methods random oracle --models mle=runs/video_base/base-{seed}/model --out runs/planning
     python -m rlvr_lite.experiments_planning --summarise --out runs/planning
 
 Each (task, method, seed) is one file; what is there is not made again.
@@ -45,9 +45,9 @@ from rlvr_lite.worlds.robot_simulator import TASKS_PER_SEED, Simulator
 from rlvr_lite.worlds.robot_video import TASKS
 
 NAME, TITLE = "video_planning", "Planning inside the world model"
-WITHOUT_MODEL = ("trivial", "oracle")
+WITHOUT_MODEL = ("random", "oracle")
 FIRST_START = 2000 * TASKS_PER_SEED + 60  # as in policy evaluation: test starts
-ORDER = ("trivial", "mle", "rlvr", "oracle")
+ORDER = ("random", "mle", "rlvr", "oracle")
 
 
 @functools.lru_cache(maxsize=1)
@@ -62,7 +62,7 @@ def plan_starts(task: str, method: str, folder: str | None, starts: int, seed: i
 
     Args:
         task: one of `robot_video.TASKS`.
-        method: "trivial", "oracle", or the name of a world model.
+        method: "random", "oracle", or the name of a world model.
         folder: where that model lies.
         starts: how many test starts.
         seed: of planner and sampling.
@@ -79,7 +79,7 @@ def plan_starts(task: str, method: str, folder: str | None, starts: int, seed: i
     for start in range(starts):
         frame, state = world.reset(FIRST_START + start)
         act, number = in_simulator(world), 1000 * seed + start
-        if method == "trivial":
+        if method == "random":
             found.append(float(random_control(act, number)))
             continue
         dynamics = TrueDynamics(world) if method == "oracle" else ModelDynamics(
@@ -119,7 +119,7 @@ def summarise(out: Path) -> dict:
     methods = list(dict.fromkeys(r.method for r in runs))
     pairs = [Comparison(a, b, ("greedy",)) for a in methods for b in methods
              if (a, b) in {("rlvr", "mle"), ("rlvr", "oracle"), ("mle", "oracle"),
-                           ("mle", "trivial"), ("rlvr", "trivial")}]
+                           ("mle", "random"), ("rlvr", "random")}]
     return experiments.summarise(NAME, TITLE, runs, pairs, NAME, paper.planning_rows(),
                                  {"tasks": tasks}, ("success",))
 

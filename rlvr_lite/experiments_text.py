@@ -473,7 +473,7 @@ RECORDS = {
     "text_teacher": Record("text_sweeps", (
         "mle", "mle_continued", "mle_noisy", "mle_filtered", "rlvr"), metrics=METRICS, title=
         "Text game, long waits: traces of a teacher that slips"),
-    "text_wide": Record("text_wide", ("mle", "mle_continued", "rlvr"), metrics=METRICS),
+    "text_wide": Record("text_wide", ("mle", "mle_continued", "rlvr")),
     "text_transfer": Record("text_sweeps", ("mle", *ASKED, "rlvr"), metrics=METRICS, title=
                             "Text game, long waits: RL asks about one game, judged on both"),
 }

@@ -30,6 +30,7 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "oo")
 # names of the methods in results -> words for a reader
 METHODS = {
     "trivial": "do nothing",
+    "random": "random actions",
     "mle": "MLE",
     "mle_continued": "MLE, continued",
     "mle_gold_answers": "MLE on the gold answers",

@@ -151,7 +151,7 @@ def test_model_dynamics_remember_what_was_seen(dynamics):
 def test_planning_records_are_consistent(tmp_path):
     rng = np.random.default_rng(0)
     for task in ("drawer_open", "push"):
-        for method in ("trivial", "mle", "rlvr", "oracle"):
+        for method in ("random", "mle", "rlvr", "oracle"):
             for seed in (0, 1):
                 experiments.write_json(
                     experiments_planning.run_path(tmp_path, task, method, seed),

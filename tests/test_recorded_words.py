@@ -77,7 +77,7 @@ def test_small_groups_gain_most_in_equal_seconds(decoding):
 def test_the_planner_wins_with_true_dynamics_and_in_neither_model():
     assert find(load_result("video_planning"), "oracle", metric="success")["mean"] == 1.0
     for model in ("mle", "rlvr"):
-        assert side("video_planning", model, "trivial", "greedy", "all", "success") == 0
+        assert side("video_planning", model, "random", "greedy", "all", "success") == 0
         assert side("video_planning", model, "oracle", "greedy", "all", "success") == -1
     assert side("video_planning", "rlvr", "mle", "greedy", "all", "success") == 0
 
@@ -171,3 +171,38 @@ def test_repetition_is_not_decided_and_samples_move_less(decoding):
     assert side("video_multi", "rlvr", "mle", decoding, "all", "repetition") == 0
     moved = find_difference(load_result("video_multi"), "rlvr", "mle", "sampled", "all", "motion")
     assert moved["high"] < 0 and moved["mean"] == pytest.approx(-0.1, abs=0.02)
+
+
+# ---- chapter 10: a larger model ---------------------------------------------------------------
+
+
+def test_rlvr_gains_at_both_sizes_and_the_larger_model_is_no_better():
+    small, large = load_result("text_sweeps"), load_result("text_wide")
+    for record in ("text_sweeps", "text_wide"):
+        for control in ("mle", "mle_continued"):
+            assert side(record, "rlvr", control, "greedy", "changed") == 1
+    for method in ("mle", "rlvr"):
+        a, b = (find(r, method, subset="changed") for r in (small, large))
+        assert b["mean"] < a["mean"] and b["high"] > a["low"], "no better, and not clearly worse"
+    steps = [next(c["steps"] for c in r["cost"] if c["method"] == "rlvr") for r in (small, large)]
+    assert steps[1] < steps[0]
+
+
+def test_asked_the_same_mix_rlvr_is_not_decided_against_gold_answers():
+    for decoding in ("greedy", "sampled"):
+        for subset in ("all", "changed"):
+            assert side("text_bytesized32", "rlvr_natural", "mle_gold_answers", decoding,
+                        subset) == 0
+
+
+def test_on_hidden_pages_samples_abstain_and_greedy_answers_also_stop_repeating():
+    web = load_result("web_pages")
+    for decoding in ("greedy", "sampled"):
+        assert side("web_pages", "rlvr", "mle", decoding, "hidden", "precision") == 1
+        invents = find_difference(web, "rlvr", "mle", decoding, "hidden", "invented")
+        assert invents["low"] < 0 < invents["high"]
+    repeats = {(m, d): find(web, m, d, "hidden", "repeats")["mean"]
+               for m in ("mle", "rlvr") for d in ("greedy", "sampled")}
+    assert repeats["mle", "greedy"] > 3 * repeats["rlvr", "greedy"]
+    assert repeats["mle", "sampled"] < 0.05
+    assert abs(find_difference(web, "rlvr", "mle", "sampled", "hidden", "recall")["mean"]) < 0.03

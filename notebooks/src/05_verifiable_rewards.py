@@ -158,7 +158,7 @@ for mode in ("official", "strict"):
 # ## All or nothing
 #
 # The first reward of the paper asks whether everything is right, in all
-# objects $i$ with all their entries, and in the score:
+# objects with all their entries, and in the score:
 #
 # $$ R_\text{binary} = \mathbb{1}\,[\,\hat s' = s'\,]. \tag{5.2} $$
 #
