@@ -628,7 +628,7 @@ print(f"{plans['rows'][0]['n'] // len(tried)} starts a task; plans of "
 for a, b in (("mle", "random"), ("rlvr", "random"), ("rlvr", "mle"),
              ("mle", "oracle")):
     gap = find_difference(plans, a, b, metric="success")
-    print(f"{show.method_name(a):4} minus {show.method_name(b):14}"
+    print(f"{show.method_name(a):4} minus {show.method_name(b):15}"
           f"{show.interval_text(gap, sign=True)} points")
 
 # %% [markdown]
