@@ -206,3 +206,13 @@ def test_on_hidden_pages_samples_abstain_and_greedy_answers_also_stop_repeating(
     assert repeats["mle", "greedy"] > 3 * repeats["rlvr", "greedy"]
     assert repeats["mle", "sampled"] < 0.05
     assert abs(find_difference(web, "rlvr", "mle", "sampled", "hidden", "recall")["mean"]) < 0.03
+
+
+def test_what_rlvr_has_over_likelihood_comes_from_further_questions():
+    assert side("text_sweeps", "rlvr", "asked=traces", "greedy", "changed") == 1
+    for decoding in ("greedy", "sampled"):
+        assert side("text_sweeps", "asked=traces", "mle_continued", decoding, "changed") == 0
+    sweeps = load_result("text_sweeps")
+    own, all_ = (find_difference(sweeps, m, "mle", "greedy", "changed")["mean"]
+                 for m in ("asked=traces", "rlvr"))
+    assert own / all_ == pytest.approx(1 / 3, abs=0.1)
