@@ -216,3 +216,27 @@ def test_what_rlvr_has_over_likelihood_comes_from_further_questions():
     own, all_ = (find_difference(sweeps, m, "mle", "greedy", "changed")["mean"]
                  for m in ("asked=traces", "rlvr"))
     assert own / all_ == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_losses_and_twice_the_learning_rate_are_level():
+    for method in ("lr=0.001", "loss=sequence", "loss=dr_grpo"):
+        for decoding in ("greedy", "sampled"):
+            assert side("text_sweeps", "rlvr", method, decoding, "changed") == 0
+
+
+# ---- chapter 9: three levers ------------------------------------------------------------------
+
+
+def test_three_levers_of_video():
+    levers = load_result("video_levers")
+    for decoding in ("greedy", "sampled"):
+        assert side("video_levers", "rlvr", "mle_continued_3x", decoding, "all", "lpips") == -1
+    best = find_difference(levers, "rlvr", "mle_continued_3x", "best", "all", "lpips")
+    assert best["mean"] < 0 <= best["high"] < 0.001, "the interval just reaches zero"
+    for decoding in ("greedy", "sampled", "best"):
+        assert side("video_levers", "rlvr", "rlvr_lora", decoding, "all", "lpips") == 0
+        for metric in ("lpips", "repetition"):
+            assert side("video_levers", "rlvr", "rlvr_repetition_penalty", decoding, "all",
+                        metric) == 0
+    spent = {c["method"]: c["cpu_seconds"] for c in levers["cost"]}
+    assert spent["mle_continued_3x"] == pytest.approx(300, abs=50), "about half of 600"

@@ -482,6 +482,9 @@ print("32 minus 2, greedy:", show.interval_text(d, sign=True))
 # %% tags=["nbval-check-output"]
 CHANGES = {"rlvr": "RLVR as it is", "rank=1": "LoRA of rank 1",
            "full": "all weights, lr 0.0003", "beta=0.1": "KL, weight 0.1",
+           "lr=0.001": "twice the learning rate",
+           "loss=sequence": "mean over sequences",
+           "loss=dr_grpo": "Dr. GRPO",
            "asked=traces": "asks about its traces only",
            "mle_continued": "no RL: MLE, continued"}
 rows = []
@@ -506,7 +509,8 @@ show.table(["change", "steps", "greedy", "sampled",
 # it makes more steps in the same seconds (at a learning rate of its own). Our
 # pilots had seen it level, with one seed; three seeds say otherwise. The KL
 # term needs a second forward pass, so there are fewer steps, and its mean is
-# lower; its interval just reaches zero. (Rows were not all measured beside the
+# lower; its interval just reaches zero. Twice the learning rate, and the other two
+# ways to average tokens, change nothing that could be measured. (Rows were not all measured beside the
 # same load on the machine, and that moves the number of steps by some ten
 # percent. It does not explain a difference of this size: rank 1 made more
 # steps than rank 16, and learned less.)
@@ -1265,7 +1269,7 @@ show.table(["hope", "difference [95 %]", "outcome"], rows,
 #
 # ## What was not measured
 #
-# - Learning rates, losses and a smaller KL weight on text (further rows of the
+# - Further learning rates and a smaller KL weight on text (further rows of the
 #   sweep).
 # - The sweeps on video and on web pages; the matrix of metrics seven frames
 #   ahead.
