@@ -567,7 +567,7 @@ for method, label in ASKED.items():
     same = find(mix, method, "greedy", "all", "same")["mean"]
     rows.append([label, *cells, f"{same:.0%}"])
 show.table(["unchanged : changed", "all", "changed", "unchanged",
-            "answers *same*"], rows, "Natural play, exact match in %, greedy, "
+            'answers "same"'], rows, "Natural play, exact match in %, greedy, "
            "by the questions that RL asks; three seeds")
 
 # %% [markdown]
