@@ -239,24 +239,24 @@ def mle_continued(study: VideoStudy, seed: int, folder: Path, name: str = "mle_c
     not get. It ends early where five validations of twelve in a row bring no better ones. One
     frame ahead the model of `video_multi` is judged, which has had more seconds than RL there.
     """
-    multi = STUDIES["video_multi"] if study.horizon == 1 else study
+    owner = STUDIES["video_multi"] if study.horizon == 1 else study  # whose model is judged
     model, _ = base_model(study, seed, folder)
-    place = run_folder(multi.name, name, seed, folder)
+    place = run_folder(owner.name, name, seed, folder)
     pairs, plan = gold_pairs(data("train", study.per_episode)), place / "steps.json"
     if not plan.is_file():
         probe = train_mle(copy.deepcopy(model), pairs, replace(study.base, steps=20), log=None)
         pace = probe[-1]["cpu_seconds"] / probe[-1]["step"]
-        experiments.write_json(plan, max(20, int(times * multi.seconds / pace)))
+        experiments.write_json(plan, max(20, int(times * owner.seconds / pace)))
     steps = json.loads(plan.read_text())
     config = replace(study.base, steps=steps, lr=study.base.lr / 3, seed=seed + 1,
                      validate_every=max(4, steps // 12), patience=5)
-    validate = validator(multi)
+    validate = validator(owner)
 
     def judged(model) -> dict[str, float]:
         found = validate(model)
         return found | {"validation_likeness": -found["validation_lpips_greedy"]}
     history = train_mle(model, pairs, config, judged, best="validation_likeness",
-                        folder=place, log=log_of(multi, name, seed))
+                        folder=place, log=log_of(owner, name, seed))
     run = evaluate(model, study, seed, name)
     run.history, run.cost = history, mle_cost(history, config.batch)
     return run

@@ -31,6 +31,19 @@ def test_without_hidden_questions_answers_there_stay_as_they_were():
     assert max(silent["rlvr_visible"]) < 0.2 < min(silent["rlvr"])
 
 
+def test_on_hidden_pages_samples_abstain_and_greedy_answers_also_stop_repeating():
+    web = load_result("web_pages")
+    for decoding in ("greedy", "sampled"):
+        assert side("web_pages", "rlvr", "mle", decoding, "hidden", "precision") == 1
+        invents = find_difference(web, "rlvr", "mle", decoding, "hidden", "invented")
+        assert invents["low"] < 0 < invents["high"]
+    repeats = {(m, d): find(web, m, d, "hidden", "repeats")["mean"]
+               for m in ("mle", "rlvr") for d in ("greedy", "sampled")}
+    assert repeats["mle", "greedy"] > 3 * repeats["rlvr", "greedy"]
+    assert repeats["mle", "sampled"] < 0.05
+    assert abs(find_difference(web, "rlvr", "mle", "sampled", "hidden", "recall")["mean"]) < 0.03
+
+
 # ---- chapter 10: how many unchanged questions ------------------------------------------------
 MIX = ("unchanged=0", "unchanged=0.05", "unchanged=0.4", "rlvr")
 
@@ -128,7 +141,7 @@ def test_on_the_papers_games_all_of_the_gain_is_silence():
     assert side("text_bytesized32", "rlvr_task_specific", "mle", "greedy", "changed") == 0
 
 
-def test_on_the_papers_games_gold_answers_teach_more():
+def test_on_the_papers_games_gold_answers_of_all_questions_are_ahead():
     published = load_result("text_bytesized32")
     assert find(published, "trivial")["low"] > find(published, "mle")["high"] + 0.1
     over = find_difference(published, "rlvr", "trivial", "greedy", "all")
@@ -140,6 +153,13 @@ def test_on_the_papers_games_gold_answers_teach_more():
     others = [find(published, m, subset="new_games")["mean"] for m in (
         "mle", "mle_continued", "mle_gold_answers", "rlvr", "rlvr_task_specific", "rlvr_natural")]
     assert max(others) < nothing - 0.2
+
+
+def test_asked_the_same_mix_rlvr_is_not_decided_against_gold_answers():
+    for decoding in ("greedy", "sampled"):
+        for subset in ("all", "changed"):
+            assert side("text_bytesized32", "rlvr_natural", "mle_gold_answers", decoding,
+                        subset) == 0
 
 
 @pytest.mark.parametrize("teacher", ["mle_noisy", "mle_filtered"])
@@ -188,24 +208,6 @@ def test_rlvr_gains_at_both_sizes_and_the_larger_model_is_no_better():
     assert steps[1] < steps[0]
 
 
-def test_asked_the_same_mix_rlvr_is_not_decided_against_gold_answers():
-    for decoding in ("greedy", "sampled"):
-        for subset in ("all", "changed"):
-            assert side("text_bytesized32", "rlvr_natural", "mle_gold_answers", decoding,
-                        subset) == 0
-
-
-def test_on_hidden_pages_samples_abstain_and_greedy_answers_also_stop_repeating():
-    web = load_result("web_pages")
-    for decoding in ("greedy", "sampled"):
-        assert side("web_pages", "rlvr", "mle", decoding, "hidden", "precision") == 1
-        invents = find_difference(web, "rlvr", "mle", decoding, "hidden", "invented")
-        assert invents["low"] < 0 < invents["high"]
-    repeats = {(m, d): find(web, m, d, "hidden", "repeats")["mean"]
-               for m in ("mle", "rlvr") for d in ("greedy", "sampled")}
-    assert repeats["mle", "greedy"] > 3 * repeats["rlvr", "greedy"]
-    assert repeats["mle", "sampled"] < 0.05
-    assert abs(find_difference(web, "rlvr", "mle", "sampled", "hidden", "recall")["mean"]) < 0.03
 
 
 def test_what_rlvr_has_over_likelihood_comes_from_further_questions():

@@ -127,8 +127,8 @@ def claims(result: dict) -> list[str]:
 def headline(result: dict) -> str:
     """The metric of the claim; without a claim the first one."""
     metrics = metrics_of(result)
-    claimed = [CLAIMS[claim][2] for claim in claims(result)][:1]
-    return claimed[0] if set(claimed) & set(metrics) else metrics[0]
+    claimed = CLAIMS.get(result.get("claim"), (None, None, None))[2]
+    return claimed if claimed in metrics else metrics[0]
 
 
 def metrics_of(result: dict) -> list[str]:
