@@ -72,7 +72,7 @@ class VideoStudy:
         base: MLE of the base model.
         rl: GRPO; `rank` of LoRA, 0 trains all weights.
         seconds: CPU seconds that each method may train after the base.
-        test_clips: of each test episode.
+        test_clips: of each test episode, which is one test item: the mean of its clips.
     """
 
     name: str
@@ -95,7 +95,8 @@ class VideoStudy:
 
 STUDIES = {s.name: s for s in (
     VideoStudy("video_single", "Robot video, one frame ahead", horizon=1, judged=None,
-               seconds=400.0, claim="video_lpips_single", paper=paper.video_rows("single"),
+               seconds=1200.0, test_clips=5, claim="video_lpips_single",
+               paper=paper.video_rows("single"),
                rl=GRPOConfig(steps=100_000, prompts=16, group=16, minibatches=4, lr=2e-4,
                              schedule="linear")),
     VideoStudy("video_multi", "Robot video, seven frames ahead", horizon=7, judged=3,
@@ -147,7 +148,8 @@ def nll(model, pairs: list[tuple]) -> float:
 def validator(study: VideoStudy) -> Callable:
     """A `validate` function for training: log-probability and LPIPS of validation clips."""
     pairs = gold_pairs(data("validation", 1))
-    chosen, task = data("validation", 1, study.horizon)[::2], task_for(study)
+    chosen = data("validation", study.test_clips, study.horizon)[::2]
+    task = task_for(study)
 
     def validate(model) -> dict[str, float]:
         found = {"validation_logp": -nll(model, pairs)}
@@ -159,21 +161,31 @@ def validator(study: VideoStudy) -> Callable:
     return validate
 
 
-def _masks(found: list[Clip]) -> dict[str, list[int]]:
-    return {task: [int(c.episodes.task == task) for c in found] for task in TASKS}
+def items(study: VideoStudy, found: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Clips -> test items: the clips of one episode are not independent, so one value for all."""
+    n = study.test_clips
+    return {name: [mean(values[i:i + n]) for i in range(0, len(values), n)]
+            for name, values in found.items()}
+
+
+def run_of(study: VideoStudy, method: str, seed: int, by_decoding: dict[str, dict]) -> Run:
+    """A run from {decoding: {metric: one value per test clip}}."""
+    tasks = [c.episodes.task for c in data("test", study.test_clips, study.horizon)]
+    masks = {t: [int(task == t) for task in tasks[::study.test_clips]] for t in TASKS}
+    return Run(method, seed, {"test": {d: items(study, v) for d, v in by_decoding.items()}},
+               {"test": masks})
 
 
 def evaluate(model, study: VideoStudy, seed: int, method: str) -> Run:
     """All reported numbers: greedy, sampled, and the decoding that validates best."""
     task, test = task_for(study), data("test", study.test_clips, study.horizon)
-    chosen = data("validation", 1, study.horizon)
+    chosen = data("validation", study.test_clips, study.horizon)
     by_decoding = {f"T={t:g}, top-k {k}": mean(scores(model, task, chosen, t, seed, k)["lpips"])
                    for t, k in DECODINGS}
     best = min(DECODINGS, key=lambda d: by_decoding[f"T={d[0]:g}, top-k {d[1]}"])
-    run = Run(method, seed, {"test": {
+    run = run_of(study, method, seed, {
         "greedy": scores(model, task, test), "sampled": scores(model, task, test, 1.0, seed),
-        "best": scores(model, task, test, *best[:1], seed + 100, best[1])}},
-        {"test": _masks(test)})
+        "best": scores(model, task, test, *best[:1], seed + 100, best[1])})
     run.notes = {"best": list(best), "validation_by_decoding": by_decoding,
                  "validation_nll": nll(model, gold_pairs(data("validation", 1)))}
     return run
@@ -188,7 +200,7 @@ def pictures(study: VideoStudy, method: str, seed: int, predict: Callable) -> Ru
         frames = predict(task, clip)
         rows.append(task.judge(frames, clip) | {"repetition": float(method == "trivial")})
     found = {name: [row[name] for row in rows] for name in rows[0]}
-    return Run(method, seed, {"test": {"greedy": found}}, {"test": _masks(test)})
+    return run_of(study, method, seed, {"greedy": found})
 
 
 def trivial(study: VideoStudy, seed: int, folder: Path) -> Run:
@@ -233,30 +245,28 @@ def mle(study: VideoStudy, seed: int, folder: Path) -> Run:
 
 def mle_continued(study: VideoStudy, seed: int, folder: Path, name: str = "mle_continued",
                   times: float = 1.0) -> Run:
-    """More MLE on the same clips, for the CPU seconds of multi-step RL (or `times` as many).
+    """More MLE on the same clips, for the CPU seconds of RL (or `times` as many).
 
     The weights with the best LPIPS of greedy validation rollouts are kept: a choice that RLVR does
-    not get. It ends early where five validations of twelve in a row bring no better ones. One
-    frame ahead the model of `video_multi` is judged, which has had more seconds than RL there.
+    not get. It ends early where five validations of twelve in a row bring no better ones.
     """
-    owner = STUDIES["video_multi"] if study.horizon == 1 else study  # whose model is judged
     model, _ = base_model(study, seed, folder)
-    place = run_folder(owner.name, name, seed, folder)
+    place = run_folder(study.name, name, seed, folder)
     pairs, plan = gold_pairs(data("train", study.per_episode)), place / "steps.json"
     if not plan.is_file():
         probe = train_mle(copy.deepcopy(model), pairs, replace(study.base, steps=20), log=None)
         pace = probe[-1]["cpu_seconds"] / probe[-1]["step"]
-        experiments.write_json(plan, max(20, int(times * owner.seconds / pace)))
+        experiments.write_json(plan, max(20, int(times * study.seconds / pace)))
     steps = json.loads(plan.read_text())
     config = replace(study.base, steps=steps, lr=study.base.lr / 3, seed=seed + 1,
                      validate_every=max(4, steps // 12), patience=5)
-    validate = validator(owner)
+    validate = validator(study)
 
-    def judged(model) -> dict[str, float]:
+    def likeness(model) -> dict[str, float]:
         found = validate(model)
         return found | {"validation_likeness": -found["validation_lpips_greedy"]}
-    history = train_mle(model, pairs, config, judged, best="validation_likeness",
-                        folder=place, log=log_of(owner, name, seed))
+    history = train_mle(model, pairs, config, likeness, best="validation_likeness",
+                        folder=place, log=log_of(study, name, seed))
     run = evaluate(model, study, seed, name)
     run.history, run.cost = history, mle_cost(history, config.batch)
     return run
@@ -295,8 +305,9 @@ def repetition_rejection(study: VideoStudy, seed: int, folder: Path, tries: int 
                 for group, clip in zip(groups, test)]
         rows = task.measure(kept, test)
         found[decoding] = {name: [row[name] for row in rows] for name in rows[0]}
-    return Run("repetition_rejection", seed, {"test": found}, {"test": _masks(test)},
-               notes={"tries": tries})
+    run = run_of(study, "repetition_rejection", seed, found)
+    run.notes = {"tries": tries}
+    return run
 
 
 METHODS: dict[str, Callable[..., Run]] = {
