@@ -445,9 +445,9 @@ def asked_again(study: Study, seed: int, folder: Path) -> Run:
                      offered=data(study, "traces", seed))
 
 
-METHODS["asked=traces"] = asked_again
-ASKED = {f"asked={family}": functools.partial(asked_about, family=family)
-         for family in STUDIES["text_sweeps"].families}
+TRANSFER = {f"asked={family}": functools.partial(asked_about, family=family)
+            for family in STUDIES["text_sweeps"].families}
+ASKED = TRANSFER | {"asked=traces": asked_again}
 METHODS |= ASKED
 
 
@@ -458,7 +458,7 @@ def comparisons(methods: list[str]) -> list[Comparison]:
         f"prompts=8,group={GROUPS[-1]}", f"prompts=8,group={GROUPS[0]}"))
         if {a, b} <= set(methods)]
     return found + [Comparison(m, c) for m in ("rejection_finetuning", "rlvr_task_specific",
-                                               *SWEEPS, *MIXES, *ASKED, "asked=traces")
+                                               *SWEEPS, *MIXES, *ASKED)
                     for c in ("mle", "mle_continued") if {m, c} <= set(methods)]
 
 
@@ -466,16 +466,18 @@ METRICS = ("exact", "official", "same")
 RECORDS = {
     "text_natural": Record("text_natural", MAIN, metrics=METRICS),
     "text_serial": Record("text_serial", MAIN, metrics=METRICS),
-    "text_mix": Record("text_natural", ("mle", *MIXES, "rlvr"), metrics=METRICS, title=
-                       "Text game, natural play: unchanged questions per changed one in RL"),
-    "text_sweeps": Record("text_sweeps", ("mle", "mle_continued", *SWEEPS, "asked=traces",
-                                          "rlvr")),
-    "text_teacher": Record("text_sweeps", (
-        "mle", "mle_continued", "mle_noisy", "mle_filtered", "rlvr"), metrics=METRICS, title=
-        "Text game, long waits: traces of a teacher that slips"),
-    "text_wide": Record("text_wide", ("mle", "mle_continued", "rlvr")),
-    "text_transfer": Record("text_sweeps", ("mle", *ASKED, "rlvr"), metrics=METRICS, title=
-                            "Text game, long waits: RL asks about one game, judged on both"),
+    "text_mix": Record(
+        "text_natural", ("trivial", "mle", *MIXES, "rlvr"),
+        "Text game, natural play: unchanged questions per changed one in RL", metrics=METRICS),
+    "text_sweeps": Record("text_sweeps", ("trivial", "mle", "mle_continued", *SWEEPS,
+                                          "asked=traces", "rlvr")),
+    "text_teacher": Record(
+        "text_sweeps", ("trivial", "mle", "mle_continued", "mle_noisy", "mle_filtered", "rlvr"),
+        "Text game, long waits: traces of a teacher that slips", metrics=METRICS),
+    "text_wide": Record("text_wide", ("trivial", "mle", "mle_continued", "rlvr")),
+    "text_transfer": Record(
+        "text_sweeps", ("trivial", "mle", *TRANSFER, "rlvr"),
+        "Text game, long waits: RL asks about one game, judged on both", metrics=METRICS),
 }
 LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, tokenizer)
 run_one, run_all = LAB.run_one, LAB.run_all

@@ -3,7 +3,8 @@
 Two studies of one base model, which predicts frame after frame to the end of an episode:
     video_single   one frame ahead, LPIPS + L1 of that frame as reward
     video_multi    seven frames ahead, the model's own frames as its past
-and two further tables, with less time:
+and three further tables:
+    video_lora     seven frames ahead once more, with LoRA in place of all weights
     video_metrics  one frame ahead, one model for each metric as reward, judged by all metrics
     video_levers   seven frames ahead, one change at a time to RL, and three times as much MLE
 A run is (study, method, seed); see `experiments` for how runs become `results/*.json`.
@@ -104,6 +105,9 @@ STUDIES = {s.name: s for s in (
                rl=GRPOConfig(steps=100_000, prompts=8, group=16, minibatches=4, lr=2e-4,
                              schedule="linear")),
 )}
+STUDIES["video_lora"] = replace(
+    STUDIES["video_multi"], name="video_lora", title="Robot video, seven frames ahead, LoRA",
+    rank=32, rl=replace(STUDIES["video_multi"].rl, lr=1e-3))
 STUDIES["video_metrics"] = replace(
     STUDIES["video_single"], name="video_metrics", claim=None, seconds=100.0,
     title="Robot video, one frame ahead: one model for each metric")
@@ -328,7 +332,10 @@ SINGLE = tuple(m for m in MAIN if m not in ("repetition_rejection", "rlvr_repeti
 JUDGES = ("l1", "mse", "psnr", "ssim", "lpips")
 BY_METRIC = {f"rlvr_{name}": functools.partial(
     reinforce, name=f"rlvr_{name}", options={"weights": {name: 1.0}}) for name in JUDGES}
-METHODS |= BY_METRIC
+# as many answers a step as RLVR has, in smaller and in larger groups
+BY_GROUP = {f"group={g}": functools.partial(
+    reinforce, name=f"group={g}", group=g, prompts=128 // g) for g in (4, 64)}
+METHODS |= BY_METRIC | BY_GROUP
 
 
 def comparisons(methods: list[str]) -> list[Comparison]:
@@ -343,13 +350,15 @@ def comparisons(methods: list[str]) -> list[Comparison]:
 
 
 RECORDS = {
-    "video_metrics": Record("video_metrics", ("mle", *BY_METRIC), metrics=JUDGES),
+    "video_metrics": Record("video_metrics", ("trivial", "mle", *BY_METRIC), metrics=JUDGES),
     "video_single": Record("video_single", SINGLE, metrics=METRICS),
     "video_multi": Record("video_multi", MAIN, metrics=(*METRICS, *(
         f"lpips_{t}" for t in range(1, 8)))),
-    "video_levers": Record("video_levers", ("mle", "mle_continued", "mle_continued_3x", "rlvr",
-                                            "rlvr_lora", "rlvr_repetition_penalty"),
-                           metrics=METRICS),
+    "video_lora": Record("video_lora", ("trivial", "floor", "mle", "mle_continued", "rlvr"),
+                         metrics=METRICS),
+    "video_levers": Record("video_levers", ("trivial", "mle", "mle_continued", "mle_continued_3x",
+                                            "rlvr", "rlvr_lora", "rlvr_repetition_penalty",
+                                            *BY_GROUP), metrics=METRICS),
 }
 LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, video_tokens, "lpips", BASE)
 
