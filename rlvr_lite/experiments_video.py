@@ -107,7 +107,7 @@ STUDIES = {s.name: s for s in (
 )}
 STUDIES["video_lora"] = replace(
     STUDIES["video_multi"], name="video_lora", title="Robot video, seven frames ahead, LoRA",
-    rank=32, rl=replace(STUDIES["video_multi"].rl, lr=1e-3))
+    claim="video_lpips_lora", rank=32, rl=replace(STUDIES["video_multi"].rl, lr=1e-3))
 STUDIES["video_metrics"] = replace(
     STUDIES["video_single"], name="video_metrics", claim=None, seconds=100.0,
     title="Robot video, one frame ahead: one model for each metric")
