@@ -120,9 +120,10 @@ def copy_context(study: TokenizerStudy, seed: int, folder: Path) -> Run:
     return Run("trivial", seed, {"test": {"greedy": rows}}, {"test": masks})
 
 
-def no_comparisons(methods: list[str]) -> list[Comparison]:
-    """Tokenizers with different numbers of tokens are no rivals: none is subtracted."""
-    return []
+def comparisons(methods: list[str]) -> list[Comparison]:
+    """Only the two with equally many tokens are rivals."""
+    rivals = ("compressive4", "frames4")
+    return [Comparison(*rivals, ("greedy",))] if set(rivals) <= set(methods) else []
 
 
 METHODS: dict[str, Callable[..., Run]] = {
@@ -132,7 +133,7 @@ LAB = Laboratory(
     {"video_tokenizers": TokenizerStudy()}, METHODS,
     {"video_tokenizers": Record("video_tokenizers", tuple(METHODS),
                                 metrics=("lpips", "l1", "psnr", "ssim"))},
-    no_comparisons, metric="lpips")
+    comparisons, metric="lpips")
 
 
 if __name__ == "__main__":

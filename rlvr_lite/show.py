@@ -279,6 +279,24 @@ def interval_text(row: Mapping[str, Any], percent: bool = True, sign: bool = Fal
     return f"{row['mean'] * scale:{form}} [{low}, {high}]"
 
 
+def reading(difference: Mapping[str, Any], ahead: str = "ahead", behind: str = "behind",
+            lower_is_better: bool = False) -> str:
+    """What the interval of a paired difference says about its first method.
+
+    Args:
+        difference: has "low" and "high".
+        ahead, behind: the words where the whole interval lies on one side of 0.
+        lower_is_better: as of errors.
+
+    Returns:
+        One of the two words, or "not decided" where the interval reaches 0.
+    """
+    low, high = difference["low"], difference["high"]
+    if lower_is_better:
+        low, high = -high, -low
+    return ahead if low > 0 else behind if high < 0 else "not decided"
+
+
 def table_text(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table as aligned plain text: what terminals and text browsers get."""
     cells = [[str(c) for c in row] for row in rows]

@@ -12,6 +12,11 @@ def side(record: str, a: str, b: str, decoding: str, subset: str, metric: str = 
     return (d["low"] > 0) - (d["high"] < 0)
 
 
+def costs(record: str, key: str) -> dict[str, float]:
+    """Method -> what it cost; methods without training have no cost."""
+    return {c["method"]: c[key] for c in load_result(record)["cost"] if key in c}
+
+
 # ---- chapter 8: what RL was asked ------------------------------------------------------------
 
 
@@ -75,12 +80,11 @@ def test_where_the_mix_gains_and_what_it_costs():
 
 @pytest.mark.parametrize("decoding", ["greedy", "sampled"])
 def test_small_groups_gain_most_in_equal_seconds(decoding):
-    sweeps = load_result("text_sweeps")
     for method in ("group=2", "group=4", "rlvr", "group=16", "group=32"):
         assert side("text_sweeps", method, "mle", decoding, "changed") == 1
     assert side("text_sweeps", "rlvr", "group=4", decoding, "changed") == -1
     assert side("text_sweeps", "rlvr", "group=32", decoding, "changed") == 1
-    steps = {c["method"]: c["steps"] for c in sweeps["cost"]}
+    steps = costs("text_sweeps", "steps")
     assert steps["group=2"] / steps["group=32"] == pytest.approx(1.5, abs=0.1)
 
 
@@ -103,8 +107,11 @@ def test_all_weights_gain_most_and_a_thin_lora_least():
         assert side("text_sweeps", "rlvr", "full", decoding, "changed") == -1
         assert side("text_sweeps", "rlvr", "rank=1", decoding, "changed") == 1
     assert side("text_sweeps", "rlvr", "beta=0.1", "greedy", "changed") == 0
-    steps = {c["method"]: c["steps"] for c in load_result("text_sweeps")["cost"]}
+    steps = costs("text_sweeps", "steps")
     assert steps["beta=0.1"] < steps["rlvr"] < steps["rank=1"] < steps["full"]
+    for decoding in ("greedy", "sampled"):
+        assert side("text_sweeps", "rlvr", "beta=0.01", decoding, "changed") == 1
+    assert steps["beta=0.01"] < steps["rlvr"]
 
 
 @pytest.mark.parametrize("judge", ["l1", "mse", "psnr", "ssim", "lpips"])
@@ -179,7 +186,7 @@ def test_large_groups_gain_most_in_equal_steps():
     for decoding in ("greedy", "sampled"):
         assert side("text_sweeps", "prompts=8,group=32", "prompts=8,group=2", decoding,
                     "changed") == 1
-    cost = {c["method"]: c["cpu_seconds"] for c in load_result("text_sweeps")["cost"]}
+    cost = costs("text_sweeps", "cpu_seconds")
     assert cost["prompts=8,group=32"] > 2 * cost["prompts=8,group=2"]
 
 
@@ -204,7 +211,7 @@ def test_rlvr_gains_at_both_sizes_and_the_larger_model_is_no_better():
     for method in ("mle", "rlvr"):
         a, b = (find(r, method, subset="changed") for r in (small, large))
         assert b["mean"] < a["mean"] and b["high"] > a["low"], "no better, and not clearly worse"
-    steps = [next(c["steps"] for c in r["cost"] if c["method"] == "rlvr") for r in (small, large)]
+    steps = [costs(r, "steps")["rlvr"] for r in ("text_sweeps", "text_wide")]
     assert steps[1] < steps[0]
 
 
@@ -218,6 +225,15 @@ def test_what_rlvr_has_over_likelihood_comes_from_further_questions():
     own, all_ = (find_difference(sweeps, m, "mle", "greedy", "changed")["mean"]
                  for m in ("asked=traces", "rlvr"))
     assert own / all_ == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_ten_times_the_learning_rate_destroys_the_model_and_nothing_leads_back():
+    sweeps = load_result("text_sweeps")
+    assert max(find(sweeps, "lr=0.005", "greedy", "changed")["per_seed"]) < 0.15
+    crash = [r for r in sweeps["curves"]["lr=0.005"] if "readable" in r]
+    assert crash[0]["readable"] > 0.5 and crash[-1]["readable"] < 0.01
+    late = [r["live"] for r in crash if r["step"] > 100]
+    assert sum(late) / len(late) < 0.02
 
 
 def test_losses_and_twice_the_learning_rate_are_level():
@@ -240,5 +256,5 @@ def test_three_levers_of_video():
         for metric in ("lpips", "repetition"):
             assert side("video_levers", "rlvr", "rlvr_repetition_penalty", decoding, "all",
                         metric) == 0
-    spent = {c["method"]: c["cpu_seconds"] for c in levers["cost"]}
+    spent = costs("video_levers", "cpu_seconds")
     assert spent["mle_continued_3x"] == pytest.approx(300, abs=50), "about half of 600"

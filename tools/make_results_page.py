@@ -22,6 +22,7 @@ from pathlib import Path
 
 from project import ROOT, write_atomically
 
+from rlvr_lite import show
 from rlvr_lite.show import method_name as name
 from rlvr_lite.show import subset_name
 
@@ -97,8 +98,7 @@ def gain(difference: dict) -> tuple[float, float, float]:
 
 def reading(difference: dict) -> str:
     """What an interval says about the first method."""
-    _, low, high = gain(difference)
-    return "ahead" if low > 0 else "behind" if high < 0 else "not decided"
+    return show.reading(difference, lower_is_better=lower_is_better(difference["metric"]))
 
 
 def verdict(differences: Iterable[dict]) -> str:

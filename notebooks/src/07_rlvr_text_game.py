@@ -194,16 +194,11 @@ show.show_png(
 # column reads the interval, not the mean: one that holds 0 decides nothing.
 
 # %% tags=["nbval-check-output"]
-def read_interval(d):
-    """What an interval says."""
-    return ("RLVR ahead" if d["low"] > 0 else
-            "RLVR behind" if d["high"] < 0 else "not decided")
-
-
 def difference_table(result, subsets=("all", "changed"), caption=""):
     """RLVR minus each control, in points, with 95 % intervals."""
     rows = [[show.method_name(d["b"]), d["decoding"], d["subset"],
-             show.interval_text(d, sign=True), read_interval(d)]
+             show.interval_text(d, sign=True),
+             show.reading(d, "RLVR ahead", "RLVR behind")]
             for d in result["differences"]
             if d["a"] == "rlvr" and d["metric"] == "exact"
             and d["subset"] in subsets]

@@ -543,18 +543,14 @@ show.show_png(
 # last column reads the interval.
 
 # %% tags=["nbval-check-output"]
-def read_interval(d, metric):
-    """What an interval says; of F1, the more the better."""
-    up, down = (("RLVR ahead", "RLVR behind") if metric == "f1" else
-                ("more", "fewer"))
-    return (up if d["low"] > 0 else down if d["high"] < 0 else
-            "not decided")
+WORDS = ("RLVR ahead", "RLVR behind")
 
 
 def difference_table(controls, subsets, metric="f1", caption=""):
     """RLVR minus each control, in points, with 95 % intervals."""
+    words = WORDS if metric == "f1" else ("more", "fewer")
     rows = [[show.method_name(d["b"]), d["decoding"], d["subset"],
-             show.interval_text(d, sign=True), read_interval(d, metric)]
+             show.interval_text(d, sign=True), show.reading(d, *words)]
             for d in recorded["differences"]
             if d["b"] in controls and d["metric"] == metric
             and d["subset"] in subsets]
@@ -654,7 +650,7 @@ for subset in ("visible", "hidden"):
                  and (d["subset"], d["decoding"]) == (subset, decoding))
         rows.append([subset, decoding, f"{only - base:+.1f}",
                      f"{both - base:+.1f}", show.interval_text(d, sign=True),
-                     read_interval(d, "f1")])
+                     show.reading(d, *WORDS)])
 show.table(["subset", "decoding", "visible tasks only", "all tasks",
             "all minus visible only", "reading"], rows,
            "RLVR minus MLE by what it was asked, in points of F1")

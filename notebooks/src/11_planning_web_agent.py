@@ -688,14 +688,8 @@ show.result_table(
 # RLVR started from seed $n$ of MLE.)
 
 # %% tags=["nbval-check-output"]
-def verdict_of(d):
-    """What an interval says about a minus b."""
-    return ("ahead" if d["low"] > 0 else "behind" if d["high"] < 0
-            else "not decided")
-
-
 rows = [[show.method_name(d["a"]), show.method_name(d["b"]),
-         show.interval_text(d, sign=True), verdict_of(d)]
+         show.interval_text(d, sign=True), show.reading(d)]
         for d in recorded["differences"]
         if d["metric"] == "success" and d["subset"] == "all"]
 show.table(["agent", "minus", "points of success", "the first is"], rows,
@@ -724,7 +718,7 @@ for method in ("mle", "mle_continued", "rlvr"):
     print(f"{show.method_name(method):14} {used:4.0%} of the room between "
           "policy and true pages")
 d = find_difference(recorded, "rlvr", "mle", "greedy", "all", "success")
-print(f"RLVR minus MLE: {verdict_of(d)}, relative gain "
+print(f"RLVR minus MLE: {show.reading(d)}, relative gain "
       f"{d['mean'] / success('mle'):+.1%}")
 
 # %% [markdown]
