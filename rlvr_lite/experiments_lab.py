@@ -9,6 +9,7 @@ Source: the honesty rules of the book.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import time
@@ -22,6 +23,7 @@ import torch
 
 from rlvr_lite import experiments
 from rlvr_lite.experiments import Comparison, Run
+from rlvr_lite.mle import MLEConfig, train_mle
 from rlvr_lite.paths import results_folder
 
 
@@ -33,6 +35,21 @@ def run_folder(study: str, method: str, seed: int, folder: Path) -> Path:
 def model_folder(study: str, method: str, seed: int, folder: Path) -> Path:
     """Where a finished run has left its model."""
     return run_folder(study, method, seed, folder) / "model"
+
+
+def planned_steps(place: Path, seconds: float, model, pairs: list, config: MLEConfig,
+                  probe: int = 40, least: int = 20) -> int:
+    """How many steps of MLE fit into a budget of CPU seconds, `least` or more.
+
+    The pace is that of `probe` steps of a copy of the model. The number is kept in `place`, so
+    that a run that was stopped goes on with the same plan.
+    """
+    plan = Path(place) / "steps.json"
+    if not plan.is_file():
+        tried = train_mle(copy.deepcopy(model), pairs, replace(config, steps=probe), log=None)
+        pace = tried[-1]["cpu_seconds"] / tried[-1]["step"]
+        experiments.write_json(plan, max(least, int(seconds / pace)))
+    return json.loads(plan.read_text())
 
 
 def mle_cost(history: list[dict], batch: int) -> dict[str, float]:

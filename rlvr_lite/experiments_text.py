@@ -24,7 +24,6 @@ text_serial.
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
 import time
@@ -42,6 +41,7 @@ from rlvr_lite.experiments_lab import (
     log_of,
     mle_cost,
     model_folder,
+    planned_steps,
     rl_cost,
     rl_curve,
     run_folder,
@@ -306,16 +306,9 @@ def mle_teacher(study: Study, seed: int, folder: Path, filtered: bool) -> Run:
 
 def _more_mle(study: Study, seed: int, folder: Path, method: str, task: TextGameTask, model,
               data_pairs: list, seconds: float, lr: float) -> Run:
-    """MLE for a budget of CPU seconds: the number of steps is measured on the first ones, and
-    kept beside the checkpoint, so that a run that was stopped goes on with the same plan."""
+    """MLE for a budget of CPU seconds."""
     place = run_folder(study.name, method, seed, folder)
-    plan = place / "steps.json"
-    if not plan.is_file():
-        probe = train_mle(copy.deepcopy(model), data_pairs,
-                          replace(study.base, steps=60, lr=lr), log=None)
-        steps = max(100, int(seconds / probe[-1]["cpu_seconds"] * 60))
-        experiments.write_json(plan, steps)
-    steps = json.loads(plan.read_text())
+    steps = planned_steps(place, seconds, model, data_pairs, replace(study.base, lr=lr), 60, 100)
     config = replace(study.base, steps=steps, lr=lr, seed=seed + 1,
                      validate_every=max(50, steps // 20))
     history = train_mle(model, data_pairs, config, validator(task, study), folder=place,

@@ -19,7 +19,6 @@ the tokenizer's floor, seeds and intervals; LoRA beside full weights; no KL term
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
 from collections.abc import Callable
@@ -37,6 +36,7 @@ from rlvr_lite.experiments_lab import (
     log_of,
     mle_cost,
     model_folder,
+    planned_steps,
     rl_cost,
     rl_curve,
     run_folder,
@@ -256,12 +256,8 @@ def mle_continued(study: VideoStudy, seed: int, folder: Path, name: str = "mle_c
     """
     model, _ = base_model(study, seed, folder)
     place = run_folder(study.name, name, seed, folder)
-    pairs, plan = gold_pairs(data("train", study.per_episode)), place / "steps.json"
-    if not plan.is_file():
-        probe = train_mle(copy.deepcopy(model), pairs, replace(study.base, steps=20), log=None)
-        pace = probe[-1]["cpu_seconds"] / probe[-1]["step"]
-        experiments.write_json(plan, max(20, int(times * study.seconds / pace)))
-    steps = json.loads(plan.read_text())
+    pairs = gold_pairs(data("train", study.per_episode))
+    steps = planned_steps(place, times * study.seconds, model, pairs, study.base, probe=20)
     config = replace(study.base, steps=steps, lr=study.base.lr / 3, seed=seed + 1,
                      validate_every=max(4, steps // 12), patience=5)
     validate = validator(study)

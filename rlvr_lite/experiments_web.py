@@ -16,15 +16,13 @@ fine-tuning, seeds and intervals; LoRA; no KL term; the strict F1, the paper's o
 
 from __future__ import annotations
 
-import copy
 import functools
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
-from rlvr_lite import experiments, paper
+from rlvr_lite import paper
 from rlvr_lite.evaluation import answers, mean, scores
 from rlvr_lite.experiments import Comparison, Run
 from rlvr_lite.experiments_lab import (
@@ -33,6 +31,7 @@ from rlvr_lite.experiments_lab import (
     log_of,
     mle_cost,
     model_folder,
+    planned_steps,
     rl_cost,
     rl_curve,
     run_folder,
@@ -259,12 +258,8 @@ def mle_continued(study: WebStudy, seed: int, folder: Path) -> Run:
     """More MLE on the same transitions, for as many CPU seconds as RL gets; the weights with the
     best F1 on validation are kept."""
     place = run_folder(study.name, "mle_continued", seed, folder)
-    model, plan = load_base(study, seed, folder), place / "steps.json"
-    if not plan.is_file():
-        probe = train_mle(copy.deepcopy(model), gold_pairs(), replace(study.base, steps=40),
-                          log=None)
-        experiments.write_json(plan, max(20, int(study.seconds / probe[-1]["cpu_seconds"] * 40)))
-    steps = json.loads(plan.read_text())
+    model = load_base(study, seed, folder)
+    steps = planned_steps(place, study.seconds, model, gold_pairs(), study.base)
     config = replace(study.base, steps=steps, lr=study.base.lr / 3, seed=seed + 1,
                      validate_every=max(20, steps // 8))
     history = train_mle(model, gold_pairs(), config, validator(study), best="validation_f1",

@@ -186,3 +186,21 @@ def test_settings_and_methods_are_checked():
     with pytest.raises(ValueError, match="no method ppo"):
         run_all(TINY, ["ppo"], [0], "nowhere")
     assert Comparison("rlvr", "mle") in comparisons(["mle", "rlvr"])
+
+
+def test_a_budget_of_mle_steps_is_measured_once_and_kept(monkeypatch, tmp_path):
+    from rlvr_lite import experiments_lab
+
+    paces, asked = iter([0.5, 9.0]), []
+
+    def measured(model, pairs, config, log=None):
+        asked.append((model, config.steps))
+        return [{"step": config.steps, "cpu_seconds": config.steps * next(paces)}]
+
+    monkeypatch.setattr(experiments_lab, "train_mle", measured)
+    model = {"weights": 1}
+    plan = lambda folder, seconds: experiments_lab.planned_steps(  # noqa: E731
+        tmp_path / folder, seconds, model, [], MLEConfig(steps=7), probe=40, least=20)
+    assert plan("a", 100.0) == 200 == plan("a", 100.0), "half a second a step, asked once"
+    assert asked == [(model, 40)] and asked[0][0] is not model, "a copy is trained"
+    assert plan("b", 1.0) == 20, "never fewer than `least`"

@@ -80,6 +80,16 @@ def test_both_studies_share_one_base(world):
     assert run.notes["best"] in [list(d) for d in experiments_video.DECODINGS]
 
 
+def test_an_episode_is_one_test_item_however_many_clips_it_has(world, monkeypatch):
+    study = small("video_single", test_clips=3)
+    counts = iter(range(100))
+    monkeypatch.setattr(RobotVideoTask, "judge",
+                        lambda self, frames, clip: {"lpips": float(next(counts))})
+    run = experiments_video.trivial(study, 0, world)
+    assert run.scores["test"]["greedy"]["lpips"] == [1.0, 4.0, 7.0, 10.0]
+    assert run.subsets["test"]["push"] == [1, 1, 1, 1]
+
+
 def test_rejection_keeps_what_does_not_repeat(world, monkeypatch):
     study = small("video_multi", horizon=3, judged=None)
     experiments_video.LAB.run_one(study, "mle", 0, world)
