@@ -73,7 +73,7 @@ RECORDS = {s.name.removeprefix("scaling_"): s for s in (
             horizon=7),
     Scaling("scaling_video_single",
             f"Robot video, one frame ahead, best of N samples ({ONE_SEED})",
-            {"mle": "video_base", "rlvr": "video_single_rlvr"}, 36, {"lpips": True, "l1": True},
+            {"mle": "video_base", "rlvr": "video_single_rlvr"}, 180, {"lpips": True, "l1": True},
             horizon=1),
 )}
 

@@ -134,8 +134,9 @@ def test_the_record_says_that_it_stands_on_one_seed(name):
 @pytest.mark.parametrize("name, subset, side", [
     ("text", "best of 1", 1), ("text", "best of 1 against 5", 0), ("text", "best of 100", 0),
     ("video", "best of 1", 1), ("video", "best of 1 against 5", -1), ("video", "best of 10", 0),
-    ("video_single", "best of 1", 0), ("video_single", "best of 5", -1),
-    ("video_single", "best of 1 against 5", -1)])
+    ("video_single", "best of 1", 1), ("video_single", "best of 2", 1),
+    ("video_single", "best of 5", 0), ("video_single", "best of 10", -1),
+    ("video_single", "best of 100", -1), ("video_single", "best of 1 against 5", -1)])
 def test_what_chapter_10_says_in_words_holds(name, subset, side):
     """1: RLVR ahead by its interval, -1: the base, 0: not decided."""
     record = scaling.RECORDS[name]

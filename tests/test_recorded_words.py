@@ -242,6 +242,44 @@ def test_losses_and_twice_the_learning_rate_are_level():
             assert side("text_sweeps", "rlvr", method, decoding, "changed") == 0
 
 
+# ---- chapter 9: one frame ahead, and what goes on after the best weights ----------------------
+
+
+def test_one_frame_ahead_samples_gain_and_nothing_else_is_decided():
+    single = load_result("video_single")
+    for control in ("mle", "mle_continued"):
+        d = find_difference(single, "rlvr", control, "sampled", "all", "lpips")
+        base = find(single, control, "sampled", "all", "lpips")["mean"]
+        assert d["high"] < 0 and d["mean"] / base == pytest.approx(-1 / 8, abs=0.02)
+        for decoding in ("greedy", "best"):
+            assert side("video_single", "rlvr", control, decoding, "all", "lpips") == 0
+    before, after = (find(single, m, "greedy", "all", "lpips")["per_seed"]
+                     for m in ("mle", "rlvr"))
+    assert sum(b < a for a, b in zip(before, after)) == 2
+    copied = find(single, "trivial", "greedy", "all", "lpips")["mean"]
+    assert all(r["mean"] > copied for r in single["rows"] if r["metric"] == "lpips"
+               and r["subset"] == "all" and r["method"] not in ("trivial", "floor"))
+
+
+def test_likelihood_overfits_the_clips_on_which_rl_goes_on():
+    single = load_result("video_single")
+    ends = {}
+    for method in ("mle_continued", "rlvr"):
+        rows = [r for r in single["curves"][method] if "validation_logp" in r]
+        ends[method] = {k: (rows[0][k], rows[-1][k]) for k in rows[0] if k.startswith("valid")}
+        assert ends[method]["validation_logp"][1] < ends[method]["validation_logp"][0] - 0.5
+    for decoding in ("greedy", "sampled"):
+        name = f"validation_lpips_{decoding}"
+        assert ends["mle_continued"][name][1] > 1.1 * ends["mle_continued"][name][0]
+        assert ends["rlvr"][name][1] < ends["rlvr"][name][0]
+    for a, b in zip(single["notes"]["mle"], single["notes"]["rlvr"]):  # of every seed
+        greedy = "T=0, top-k 0"
+        assert b["validation_by_decoding"][greedy] < a["validation_by_decoding"][greedy]
+    late = [r["lpips"] for r in single["curves"]["rlvr"] if "lpips" in r][-20:]
+    assert sum(late) / len(late) == pytest.approx(
+        ends["rlvr"]["validation_lpips_sampled"][1] / 2, rel=0.1)
+
+
 # ---- chapter 9: three levers ------------------------------------------------------------------
 
 
