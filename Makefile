@@ -19,8 +19,8 @@ help:
 	@echo "make test         set up, run all tests, the notebooks included"
 	@echo "make render       build the HTML from the committed outputs, in seconds"
 	@echo "make notebooks    execute notebooks/src and renew the committed notebooks"
-	@echo "make checkpoints  train the models that ship with the package"
-	@echo "make results      run the recorded text-game experiments (hours)"
+	@echo "make checkpoints  train the models that ship with the package anew (hours)"
+	@echo "make results      run every study again (about 15 CPU hours), write results/ anew"
 	@echo "make bench        compare speed with generate() and TRL, time all worlds, print the floor"
 	@echo "make url          after a change of the repository's address in pyproject.toml"
 	@echo "make clean        remove build/     make distclean: and the environment"
@@ -49,7 +49,7 @@ notebooks: setup
 	@$(PY) tools/build_notebooks.py
 
 checkpoints: setup
-	@$(PY) -m rlvr_lite checkpoints
+	@$(PY) -m rlvr_lite checkpoints --rebuild
 
 results: setup
 	@$(PY) -m rlvr_lite results --run

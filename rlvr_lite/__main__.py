@@ -21,23 +21,31 @@ from pathlib import Path
 TRAIN = """examples:
   python -m rlvr_lite train text_serial mle                  the base model, seed 0
   python -m rlvr_lite train text_serial rlvr --seed 1        GRPO from the base of seed 1
-  python -m rlvr_lite train text_serial mle --set seconds=60 --folder runs_short
-  python -m rlvr_lite train text_serial rlvr --set seconds=60 --folder runs_short
+  python -m rlvr_lite train text_natural mle --folder runs_short
+  python -m rlvr_lite train text_natural rlvr --set seconds=20 --folder runs_short
 
+`seconds` is the time of a method after its base; the base makes a fixed number of steps, which
+takes minutes on text and longer elsewhere. A wrong name lists the studies or methods there are.
 A run that was stopped goes on where its last checkpoint is: repeat the command."""
 EVALUATE = """examples:
-  python -m rlvr_lite evaluate runs/text_serial/rlvr-0/model --study text_serial
-  python -m rlvr_lite evaluate runs/text_serial/base-0/model --study text_serial --split layouts"""
+  python -m rlvr_lite evaluate rlvr_lite/data/checkpoints/text_serial_rlvr
+  python -m rlvr_lite evaluate rlvr_lite/data/checkpoints/text_serial --split layouts
+  python -m rlvr_lite evaluate runs/text_natural/rlvr-0/model --study text_natural
+
+The first two ship with the package. For models of web pages and of video:
+  python -m rlvr_lite results --verify web_base"""
 RESULTS = """examples:
   python -m rlvr_lite results                     names and titles
   python -m rlvr_lite results text_serial         its table (--decoding, --subset, --metric)
   python -m rlvr_lite results --verify            are the files consistent, and do the models that
                                                   ship score what was recorded? (minutes)
   python -m rlvr_lite results --verify video_base --items 60    one of them, on some test items
-  python -m rlvr_lite results text_serial --run   run the experiment (hours), then record it"""
+  python -m rlvr_lite results text_serial --run   run the experiment (hours), then record it:
+                                                  results/text_serial.json is written anew"""
 CHECKPOINTS = """examples:
-  python -m rlvr_lite checkpoints --list          what ships with the package
-  python -m rlvr_lite checkpoints                 train every shipped model that --folder lacks"""
+  python -m rlvr_lite checkpoints                 what ships with the package
+  python -m rlvr_lite checkpoints --rebuild       train every shipped model that --folder lacks
+                                                  (hours), and put it in its place"""
 
 
 # ---- progress --------------------------------------------------------------------------------
@@ -134,12 +142,27 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.temperature < 0:
         raise ValueError("--temperature must be 0 (greedy) or more")
     items = experiments_text.data(study, options.split)[:options.items]
+    note = Path(options.model) / "made.json"  # beside the models that ship
+    if note.is_file() and (made := json.loads(note.read_text())["experiment"]) not in studies:
+        raise ValueError(f"{options.model} is a model of {made}; this command scores models of "
+                         f"{', '.join(studies)}. Try: python -m rlvr_lite results --verify "
+                         f"{Path(options.model).name}")
     trained, task = experiments_text.load_kept(options.model)
     found = evaluation.scores(trained, task, items, options.temperature, options.seed)
     changed = [int(t.changed) for t in items]
     line(options.split, found, {"changed": changed, "unchanged": [1 - c for c in changed]})
 
 
+# results that are not made of runs of a study -> how they are recorded
+ELSEWHERE = {
+    "text_bytesized32": "python -m rlvr_lite.experiments_bytesized32 --help",
+    "text_bytesized32_rewards": "python -m rlvr_lite.experiments_bytesized32 --help",
+    "policy_evaluation": "python -m rlvr_lite.experiments_policy --help",
+    "video_planning": "python -m rlvr_lite.experiments_planning --help",
+    "scaling_text": "python -m rlvr_lite.experiments_scaling text",
+    "scaling_video": "python -m rlvr_lite.experiments_scaling video",
+    "scaling_video_single": "python -m rlvr_lite.experiments_scaling video_single",
+    "bench_text": "make bench", "bench_video": "make bench", "bench_roofline": "make bench"}
 SHARES = ("exact", "official", "same")  # shown in percent
 
 
@@ -178,8 +201,11 @@ def results(options: argparse.Namespace) -> None:
         from rlvr_lite.experiments_all import records as known
 
         for name in options.names or list(known()):
+            if name in ELSEWHERE:
+                raise ValueError(f"{name} is recorded by another command: {ELSEWHERE[name]}")
             lab = known()[one_of(name, known(), "result")]
             record = lab.records[name]
+            keep_seeds(results_folder() / f"{name}.json", options.seeds)
             lab.run_all(lab.studies[record.study], list(record.methods), options.seeds,
                         options.folder, options.jobs)
             print(lab.summarise(name, options.folder))
@@ -193,13 +219,25 @@ def results(options: argparse.Namespace) -> None:
     if unknown := set(options.names) - set(records):
         raise ValueError(f"no result named {', '.join(sorted(unknown))}; "
                          f"there are {', '.join(records) or 'none yet'}")
-    chosen = options.names or list(records)
-    if options.names:
-        for name in chosen:
-            show(records[name], options)
-    else:
-        for name in chosen:
-            print(f"{name:<28}{records[name]['title']}")
+    if not options.names and (options.decoding or options.subset or options.metric):
+        raise ValueError("--decoding, --subset and --metric belong to a result; name it first: "
+                         "python -m rlvr_lite results text_serial --subset changed")
+    for name in options.names:
+        show(records[name], options)
+    for name in () if options.names else records:
+        print(f"{name:<28}{records[name]['title']}")
+
+
+def keep_seeds(path: Path, seeds: list[int]) -> None:
+    """Do not let fewer seeds take the place of recorded ones.
+
+    Raises:
+        ValueError: the file holds seeds that would be lost.
+    """
+    there = json.loads(path.read_text("utf-8"))["provenance"]["seeds"] if path.is_file() else []
+    if lost := sorted(set(there) - set(seeds)):
+        raise ValueError(f"{path} holds seeds {', '.join(map(str, there))}; {lost} would be lost: "
+                         "name all of them (--seeds), or move the file away")
 
 
 def verify(names: list[str], records: dict[str, dict], items: int | None) -> None:
@@ -233,10 +271,19 @@ def verify(names: list[str], records: dict[str, dict], items: int | None) -> Non
 
 
 def show(record: dict, options: argparse.Namespace) -> None:
-    """Print the rows of a result as a table."""
-    rows = [r for r in record["rows"] if r["decoding"] in options.decoding
-            and (not options.subset or r["subset"] in options.subset)
-            and (not options.metric or r["metric"] in options.metric)]
+    """Print rows of a result as a table: if nothing is asked, its first metric, greedy.
+
+    Raises:
+        ValueError: a decoding, subset or metric that the result does not have.
+    """
+    known = {k: list(dict.fromkeys(r[k] for r in record["rows"]))
+             for k in ("metric", "decoding", "subset")}
+    asked = {k: [one_of(v, known[k], f"{k} in {record['experiment']}")
+                 for v in getattr(options, k)] for k in known}
+    greedy = ["greedy"] if "greedy" in known["decoding"] else known["decoding"]
+    asked = {"metric": known["metric"][:1], "decoding": greedy, "subset": known["subset"]} | {
+        k: v for k, v in asked.items() if v}
+    rows = [r for r in record["rows"] if all(r[k] in asked[k] for k in asked)]
     made = record["provenance"]
     print(f"\n{record['title']}\n({made['date']}, commit {made['commit']}, "
           f"{len(made['seeds'])} seeds, 95 % intervals)\n")
@@ -251,7 +298,7 @@ def checkpoints(options: argparse.Namespace) -> None:
     from rlvr_lite import checkpoints as shelf
     from rlvr_lite.paths import data_folder
 
-    if not options.list:
+    if options.rebuild:
         from rlvr_lite.experiments_all import studies
 
         for name, (study, method) in shelf.SHIPPED.items():
@@ -304,10 +351,10 @@ def arguments() -> argparse.ArgumentParser:
         return made.add_argument
 
     train_arguments(command(train, "train one method of a study with one seed", TRAIN))
-    evaluate_arguments(command(evaluate, "score a saved model", EVALUATE))
+    evaluate_arguments(command(evaluate, "score a saved model of a text study", EVALUATE))
     results_arguments(command(results, "show, verify or make the recorded results", RESULTS))
     add = command(checkpoints, "list or rebuild the models that ship", CHECKPOINTS)
-    add("--list", action="store_true", help="only say what is there")
+    add("--rebuild", action="store_true", help="train them anew (hours)")
     add("--folder", default="runs", help="where the training is kept (default: runs)")
     return parser
 
@@ -336,9 +383,9 @@ def evaluate_arguments(add: Callable) -> None:
 def results_arguments(add: Callable) -> None:
     """Arguments of `results`."""
     add("names", nargs="*")
-    add("--decoding", nargs="+", default=["greedy"])
-    add("--subset", nargs="+", default=[])
-    add("--metric", nargs="+", default=["exact"])
+    add("--decoding", nargs="+", default=[], help="default: greedy")
+    add("--subset", nargs="+", default=[], help="default: all there are")
+    add("--metric", nargs="+", default=[], help="default: the first of the result")
     add("--verify", action="store_true",
         help="look for contradictions, and score the shipped models again")
     add("--items", type=count, help="--verify: so many test items of each (default: all)")
@@ -356,6 +403,8 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # e.g. `| head` has read enough
+        sys.stdout = io.StringIO()
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130

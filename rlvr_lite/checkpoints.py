@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Container
 from pathlib import Path
 
 from rlvr_lite import experiments_text, experiments_video, experiments_web
@@ -42,12 +43,16 @@ def available() -> list[str]:
     return sorted(p.parent.name for p in folder("").glob("*/config.json"))
 
 
-def existing(name: str) -> Path:
-    """Folder of a checkpoint that is there.
+def existing(name: str, studies: Container[str]) -> Path:
+    """Folder of a checkpoint that is there and belongs to one of the studies.
 
     Raises:
         FileNotFoundError: no such checkpoint.
+        ValueError: it is a model of another world.
     """
+    if name in SHIPPED and SHIPPED[name][0] not in studies:
+        raise ValueError(f"{name!r} is a model of {SHIPPED[name][0]}, of another world; there are "
+                         f"{', '.join(n for n, (s, _) in SHIPPED.items() if s in studies)}")
     if not (folder(name) / "config.json").is_file():
         raise FileNotFoundError(f"no checkpoint named {name!r} (there are: "
                                 f"{', '.join(available()) or 'none'}); `make checkpoints` "
@@ -68,8 +73,9 @@ def load_text_model(name: str = "text_serial", trace: bool = True, **options):
 
     Raises:
         FileNotFoundError: no such checkpoint.
+        ValueError: it is a model of another world.
     """
-    return experiments_text.load_kept(existing(name), trace, **options)
+    return experiments_text.load_kept(existing(name, experiments_text.STUDIES), trace, **options)
 
 
 def load_video_model(name: str = "video_base", horizon: int = 7, **options):
@@ -84,8 +90,10 @@ def load_video_model(name: str = "video_base", horizon: int = 7, **options):
 
     Raises:
         FileNotFoundError: no such checkpoint.
+        ValueError: it is a model of another world.
     """
-    place, tokens = existing(name), experiments_video.video_tokens()
+    place = existing(name, experiments_video.STUDIES)
+    tokens = experiments_video.video_tokens()
     return load(place), experiments_video.RobotVideoTask(tokens, horizon, **options)
 
 
@@ -101,8 +109,9 @@ def load_web_model(name: str = "web_base", **options):
 
     Raises:
         FileNotFoundError: no such checkpoint.
+        ValueError: it is a model of another world.
     """
-    return experiments_web.load_kept(existing(name), **options)
+    return experiments_web.load_kept(existing(name, experiments_web.STUDIES), **options)
 
 
 def describe(name: str) -> dict:

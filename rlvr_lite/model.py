@@ -84,7 +84,7 @@ def load(folder: str | Path) -> LlamaForCausalLM:
     """
     if not (Path(folder) / "config.json").is_file():
         raise FileNotFoundError(f"no model in {folder} (config.json is missing); "
-                                "`python -m rlvr_lite --help` says how to train one")
+                                "`python -m rlvr_lite train --help` says how to train one")
     return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 

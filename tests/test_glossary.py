@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from rlvr_lite import show
+from rlvr_lite.experiments_video import JUDGES
 from rlvr_lite.grpo import GRPOConfig, train_grpo
 from rlvr_lite.mle import MLEConfig, train_mle
 from rlvr_lite.model import build
@@ -57,6 +59,19 @@ def test_metrics_of_tasks_are_explained(explained, small):
     _, task, data = small
     assert not set(task.metrics([2, 1], data[0])) - explained
     assert not set(task.reward([2, 1], data[0])) - explained
+
+
+def test_methods_are_explained(explained):
+    assert not set(show.METHODS) - explained
+    text = (ROOT / "book" / "glossary.md").read_text("utf-8")
+    for word in show.METHODS.values():
+        assert word in text, word
+    for path in sorted((ROOT / "results").glob("*.json")):
+        result = json.loads(path.read_text("utf-8"))
+        if "rows" in result and not path.name.startswith(("bench_", "text_bytesized32_rewards")):
+            used = {row["method"] for row in result["rows"] if "=" not in row["method"]}
+            used -= {f"rlvr_{judge}" for judge in JUDGES} | {"full"}
+            assert not used - explained, f"{path.name}: {sorted(used - explained)}"
 
 
 def test_recorded_results_are_explained(explained):

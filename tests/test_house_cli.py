@@ -76,6 +76,49 @@ def test_results_are_listed_and_shown(folder, capsys):
     assert "rlvr" in text and "0.7000" in text and "commit abc" in text
 
 
+def test_a_result_is_shown_by_its_own_metric_and_decoding(folder, capsys):
+    other = record()
+    for row in other["rows"]:
+        row |= {"metric": "lpips", "decoding": "sampled"}
+    (folder / "video_x.json").write_text(json.dumps(other))
+    assert cli.main(["results", "video_x"]) == 0
+    assert "lpips" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words, message", [
+    (["text_x", "--metric", "lpisp"], "no metric in text_x 'lpisp'; there are exact"),
+    (["text_x", "--decoding", "gredy"], "no decoding in text_x 'gredy'"),
+    (["text_x", "--subset", "chnged"], "no subset in text_x 'chnged'"),
+    (["--decoding", "greedy"], "name it first"),
+    (["policy_evaluation", "--run"], "rlvr_lite.experiments_policy"),
+    (["text_serial", "--run", "--seeds", "0"], "holds seeds 0, 1; [1] would be lost")])
+def test_a_wrong_question_about_results_is_answered(folder, capsys, words, message):
+    (folder / "text_serial.json").write_text(json.dumps(record()))
+    assert cli.main(["results", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_results_outside_of_the_studies_say_how_they_are_recorded():
+    from rlvr_lite.experiments_all import records
+
+    there = {p.stem for p in results_folder().glob("*.json")
+             if "rows" in json.loads(p.read_text("utf-8"))}
+    assert there <= set(records()) | set(cli.ELSEWHERE)
+    assert not set(records()) & set(cli.ELSEWHERE)
+
+
+def test_models_of_other_worlds_are_refused(capsys):
+    from rlvr_lite import checkpoints
+
+    assert cli.main(["evaluate", str(checkpoints.folder("web_base"))]) == 2
+    assert "model of web_pages" in capsys.readouterr().err
+    for load, name in ((checkpoints.load_text_model, "web_base"),
+                       (checkpoints.load_web_model, "video_base"),
+                       (checkpoints.load_video_model, "text_serial")):
+        with pytest.raises(ValueError, match="another world"):
+            load(name)
+
+
 def test_a_consistent_record_passes(folder, capsys):
     assert cli.main(["results", "--verify", "text_x"]) == 0
     assert "1 result(s) are consistent" in capsys.readouterr().out
@@ -159,7 +202,7 @@ def test_checkpoints_are_listed_and_rebuilt(tmp_path, monkeypatch, capsys):
 
     shelf, made = tmp_path / "checkpoints", []
     monkeypatch.setattr("rlvr_lite.paths.data_folder", lambda: tmp_path)
-    assert cli.main(["checkpoints", "--list"]) == 0
+    assert cli.main(["checkpoints"]) == 0
     assert "no checkpoint" in capsys.readouterr().out
 
     def ship(name, runs, seed):
@@ -168,7 +211,7 @@ def test_checkpoints_are_listed_and_rebuilt(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Laboratory, "run_one",
                         lambda self, study, method, *_: made.append((study.name, method)))
     monkeypatch.setattr(checkpoints, "ship", ship)
-    assert cli.main(["checkpoints", "--folder", str(tmp_path)]) == 0
+    assert cli.main(["checkpoints", "--rebuild", "--folder", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert made == list(checkpoints.SHIPPED.values())
     assert all(name in text for name in checkpoints.SHIPPED)

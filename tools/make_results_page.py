@@ -269,11 +269,13 @@ def summary(found: list[dict]) -> list[str]:
         body.append([f"[{GAINS[claim]}](#{label(result)})", papers_gain(result, claim),
                      cells[0], f"minus {name(hardest['b'])}: {cells[1]}",
                      f"**{verdict(differences)}**", str(len(result["provenance"]["seeds"]))])
-    head = ["claim: RLVR gives", "paper: minus MLE", "here: minus MLE", "here: hardest comparison",
-            "verdict", "seeds"]
+    head = ["claim: RLVR gives", "paper: minus MLE", "here: minus MLE",
+            "here: least certain of those needed", "verdict", "seeds"]
     return ["## All claims", "", "RLVR minus the other method, in points; of frames in LPIPS "
             "(x 100). Less is better of LPIPS, of repetition, and of the gap between judgement "
-            "and reality. The hardest of the comparisons that a claim needs decides the verdict.",
+            "and reality. A claim needs the comparisons that stand in its section, at least the "
+            "paper's; the one with the least certain gain decides the verdict. What other "
+            "controls say, and other subsets, stands in the section, too: click the claim.",
             "",
             *table(head, body)] if body else []
 
