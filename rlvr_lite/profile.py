@@ -1,4 +1,4 @@
-"""The one dial for scale: profile "tiny" (a CPU, minutes) or "full" (one GPU, hours).
+"""The one dial for scale: profile "tiny" (minutes) or "full" (all cores, hours).
 
 What: `start()` is the first call of every notebook: it fixes the seeds, the number of threads
 and the look of figures, and returns a `Profile` from which every size in the book derives.
@@ -27,14 +27,14 @@ class Profile:
 
     Attributes:
         name: "tiny" or "full".
-        device: "cpu" or "cuda". "tiny" always computes on the CPU, so that its numbers are the
-            same everywhere.
+        device: where notebooks compute: "cpu", so that their numbers are the same everywhere.
+            The package follows `model.device`.
         threads: threads of PyTorch.
         seed: the seed that `start()` has set.
     """
 
     name: str
-    device: str
+    device: str = "cpu"
     threads: int = 1
     seed: int = 0
 
@@ -59,8 +59,7 @@ def get_profile(name: str | None = None) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"profile {name!r} does not exist; use one of {', '.join(PROFILES)} "
                          "(argument of start(), or the environment variable RLVR_PROFILE)")
-    device = "cuda" if name == "full" and torch.cuda.is_available() else "cpu"
-    return Profile(name=name, device=device, threads=1 if name == "tiny" else os.cpu_count() or 1)
+    return Profile(name=name, threads=1 if name == "tiny" else os.cpu_count() or 1)
 
 
 def seed_everything(seed: int) -> None:
