@@ -31,10 +31,10 @@ def small():
     return build(task.tokenizer.vocab_size, 8, 1, 2, 16), task, data
 
 
-def test_every_row_has_three_cells_and_a_meaning():
+def test_every_row_has_a_meaning():
     text = (ROOT / "book" / "glossary.md").read_text("utf-8")
     for row in re.findall(r"^\| `.*$", text, re.M):
-        name, meaning, _ = re.split(r"(?<!\\)\|", row.strip().strip("|"))
+        name, meaning, *_ = re.split(r"(?<!\\)\|", row.strip().strip("|"))
         assert len(meaning) > 20, name
 
 
