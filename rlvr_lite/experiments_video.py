@@ -109,7 +109,7 @@ STUDIES["video_lora"] = replace(
     STUDIES["video_multi"], name="video_lora", title="Robot video, seven frames ahead, LoRA",
     claim="video_lpips_lora", rank=32, rl=replace(STUDIES["video_multi"].rl, lr=1e-3))
 STUDIES["video_metrics"] = replace(
-    STUDIES["video_single"], name="video_metrics", claim=None, seconds=100.0,
+    STUDIES["video_single"], name="video_metrics", claim=None, seconds=100.0, test_clips=1,
     title="Robot video, one frame ahead: one model for each metric")
 STUDIES["video_levers"] = replace(
     STUDIES["video_multi"], name="video_levers", claim=None, paper={}, seconds=200.0,
