@@ -204,3 +204,18 @@ def test_a_budget_of_mle_steps_is_measured_once_and_kept(monkeypatch, tmp_path):
     assert plan("a", 100.0) == 200 == plan("a", 100.0), "half a second a step, asked once"
     assert asked == [(model, 40)] and asked[0][0] is not model, "a copy is trained"
     assert plan("b", 1.0) == 20, "never fewer than `least`"
+
+
+def test_records_hold_the_settings_of_the_code():
+    """A study that is changed after its record was made would describe another experiment."""
+    from rlvr_lite.experiments_all import records
+    from rlvr_lite.experiments_lab import settings_of
+
+    checked = 0
+    for name, lab in records().items():
+        if (experiments.results_folder() / f"{name}.json").is_file():
+            config = experiments.load_result(name)["provenance"]["config"]
+            study = lab.studies[lab.records[name].study]
+            assert config == experiments.rounded(settings_of(study)), name
+            checked += 1
+    assert checked >= 14
