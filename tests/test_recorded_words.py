@@ -215,8 +215,6 @@ def test_rlvr_gains_at_both_sizes_and_the_larger_model_is_no_better():
     assert steps[1] < steps[0]
 
 
-
-
 def test_what_rlvr_has_over_likelihood_comes_from_further_questions():
     assert side("text_sweeps", "rlvr", "asked=traces", "greedy", "changed") == 1
     for decoding in ("greedy", "sampled"):
@@ -230,6 +228,7 @@ def test_what_rlvr_has_over_likelihood_comes_from_further_questions():
 def test_ten_times_the_learning_rate_destroys_the_model_and_nothing_leads_back():
     sweeps = load_result("text_sweeps")
     assert max(find(sweeps, "lr=0.005", "greedy", "changed")["per_seed"]) < 0.15
+    assert find(sweeps, "lr=0.005")["per_seed"][1:] == pytest.approx([1 / 7, 1 / 7], abs=0.01)
     crash = [r for r in sweeps["curves"]["lr=0.005"] if "readable" in r]
     assert crash[0]["readable"] > 0.5 and crash[-1]["readable"] < 0.01
     late = [r["live"] for r in crash if r["step"] > 100]

@@ -177,9 +177,8 @@ def against(result, other, metric="lpips"):
             base = find(result, other, d["decoding"], "all", metric)["mean"]
             low, mid, high = (f"{100 * d[k] / base:+.1f} %"
                               for k in ("low", "mean", "high"))
-            rows.append([d["decoding"], mid, f"[{low}, {high}]",
-                         "RLVR ahead" if d["high"] < 0 else
-                         "RLVR behind" if d["low"] > 0 else "not decided"])
+            rows.append([d["decoding"], mid, f"[{low}, {high}]", show.reading(
+                d, "RLVR ahead", "RLVR behind", lower_is_better=True)])
     show.table(["decoding", "change", "95 %", "reading"], rows,
                f"RLVR against {show.method_name(other)}: {metric}")
 
@@ -221,22 +220,20 @@ for result in (single, multi):
 # one seed, while both methods go on learning from the same training clips.
 
 # %%
-lines = {}
-for method in ("mle_continued", "rlvr"):
-    rows = [r for r in single["curves"][method] if "validation_logp" in r]
-    lines[show.method_name(method)] = (
-        [r["cpu_seconds"] for r in rows],
-        [100 * r["validation_lpips_greedy"] for r in rows])
+validated = {show.method_name(method): [
+    r for r in single["curves"][method] if "validation_logp" in r]
+    for method in ("mle_continued", "rlvr")}
 show.show_png(
-    show.curves(lines, "CPU seconds after the base",
+    show.curves({name: ([r["cpu_seconds"] for r in rows],
+                        [100 * r["validation_lpips_greedy"] for r in rows])
+                 for name, rows in validated.items()}, "CPU seconds after the base",
                 "LPIPS x 100 of validation clips, greedy"),
     "The greedy LPIPS of validation clips against CPU seconds: that of MLE, "
     "continued, rises steeply, that of RLVR falls slowly.")
 
 # %% tags=["nbval-check-output"]
-for method in ("mle_continued", "rlvr"):
-    rows = [r for r in single["curves"][method] if "validation_logp" in r]
-    print(show.method_name(method), f"after {rows[-1]['cpu_seconds']:.0f} s:")
+for method, rows in validated.items():
+    print(method, f"after {rows[-1]['cpu_seconds']:.0f} s:")
     for name, key in (("LPIPS x 100, greedy", "validation_lpips_greedy"),
                       ("LPIPS x 100, sampled", "validation_lpips_sampled")):
         print(f"  {name:24} {100 * rows[0][key]:5.2f} -> "
