@@ -226,7 +226,8 @@ validated = {show.method_name(method): [
 show.show_png(
     show.curves({name: ([r["cpu_seconds"] for r in rows],
                         [100 * r["validation_lpips_greedy"] for r in rows])
-                 for name, rows in validated.items()}, "CPU seconds after the base",
+                 for name, rows in validated.items()},
+                "CPU seconds after the base",
                 "LPIPS x 100 of validation clips, greedy"),
     "The greedy LPIPS of validation clips against CPU seconds: that of MLE, "
     "continued, rises steeply, that of RLVR falls slowly.")
