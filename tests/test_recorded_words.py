@@ -279,7 +279,22 @@ def test_likelihood_overfits_the_clips_on_which_rl_goes_on():
         ends["rlvr"]["validation_lpips_sampled"][1] / 2, rel=0.1)
 
 
-# ---- chapter 9: three levers ------------------------------------------------------------------
+# ---- chapter 9: the same with LoRA, and three levers ------------------------------------------
+
+
+def test_lora_gains_what_all_weights_gain():
+    for other in ("mle", "mle_continued"):
+        for decoding in ("sampled", "best"):
+            lora, full = (find_difference(load_result(study), "rlvr", other, decoding, "all",
+                                          "lpips") for study in ("video_lora", "video_multi"))
+            assert lora["high"] < 0
+            assert lora["mean"] == pytest.approx(full["mean"], rel=0.3), "about as much"
+    lora, full = (find_difference(load_result(study), "rlvr", "mle", "greedy", "all", "lpips")
+                  for study in ("video_lora", "video_multi"))
+    assert full["high"] < 0 < lora["high"] < 0.0005, "just touches zero"
+    bases = [find(load_result(study), "mle", "greedy", "all", "lpips")["per_seed"]
+             for study in ("video_lora", "video_multi")]
+    assert bases[0] == pytest.approx(bases[1], abs=2e-5), "the same bases"
 
 
 def test_three_levers_of_video():
