@@ -99,6 +99,9 @@ def progress(steps: int | None = None) -> Iterator[None]:
 # ---- commands --------------------------------------------------------------------------------
 
 
+WITHOUT_BASE = ("mle", "trivial", "floor", "ceiling")  # methods that start from no model
+
+
 def train(options: argparse.Namespace) -> None:
     """One method with one seed; finished runs are left as they are."""
     from rlvr_lite import experiments, experiments_lab
@@ -107,22 +110,27 @@ def train(options: argparse.Namespace) -> None:
     lab = studies()[one_of(options.study, studies(), "study")]
     study = lab.changed_study(options.study, options.set)
     one_of(options.method, lab.methods, "method")
-    path = experiments.run_path(Path(options.folder) / study.name, options.method, options.seed)
+    folder = Path(options.folder)
+    path = experiments.run_path(folder / study.name, options.method, options.seed)
     if path.is_file() and not options.force:
         print(f"{path} is there already; --force runs it again")
         return
-    if options.force:  # its checkpoints, too
-        shutil.rmtree(experiments_lab.run_folder(study.name, options.method, options.seed,
-                                                 Path(options.folder)), ignore_errors=True)
-        path.unlink(missing_ok=True)
-    base = experiments_lab.model_folder(lab.base or study.name, "mle", options.seed,
-                                        Path(options.folder))
-    if options.method not in ("mle", "trivial", "floor") and not base.is_dir():
+    experiments_lab.check_settings(study, folder)
+    bases = lab.base or study.name
+    base = experiments_lab.model_folder(bases, "mle", options.seed, folder)
+    if (options.method not in WITHOUT_BASE and "mle" in lab.methods and hasattr(study, "base")
+            and not base.is_dir()):
         raise FileNotFoundError(
             f"{options.method} starts from the base model of seed {options.seed}; train it first: "
             f"python -m rlvr_lite train {study.name} mle --seed {options.seed} "
             f"--folder {options.folder}")
-    with progress(study.base.steps if options.method == "mle" else None):
+    if options.force:  # its checkpoints, too
+        home = bases if options.method == "mle" else study.name
+        shutil.rmtree(experiments_lab.run_folder(home, options.method, options.seed, folder),
+                      ignore_errors=True)
+        path.unlink(missing_ok=True)
+    steps = getattr(study, "base", None) and study.base.steps
+    with progress(steps if options.method == "mle" else None):
         lab.run_one(study, options.method, options.seed, options.folder)
     run = json.loads(path.read_text())
     for split, by_decoding in run["scores"].items():
@@ -159,11 +167,14 @@ ELSEWHERE = {
     "text_bytesized32_rewards": "python -m rlvr_lite.experiments_bytesized32 --help",
     "policy_evaluation": "python -m rlvr_lite.experiments_policy --help",
     "video_planning": "python -m rlvr_lite.experiments_planning --help",
+    "video_planning_training": "python -m rlvr_lite.experiments_planning --help",
+    "video_planning_unseen": "python -m rlvr_lite.experiments_planning --help",
+    "video_ranking": "python -m rlvr_lite.experiments_ranking --help",
     "scaling_text": "python -m rlvr_lite.experiments_scaling text",
     "scaling_video": "python -m rlvr_lite.experiments_scaling video",
     "scaling_video_single": "python -m rlvr_lite.experiments_scaling video_single",
     "bench_text": "make bench", "bench_video": "make bench", "bench_roofline": "make bench"}
-SHARES = ("exact", "official", "same")  # shown in percent
+SHARES = ("exact", "official", "same", "f1", "success")  # shown in percent
 
 
 def line(split: str, values: dict[str, list[float]], subsets: dict[str, list[int]]) -> None:
@@ -199,6 +210,7 @@ def results(options: argparse.Namespace) -> None:
 
     if options.run:
         from rlvr_lite.experiments_all import records as known
+        from rlvr_lite.experiments_lab import keep_seeds
 
         for name in options.names or list(known()):
             if name in ELSEWHERE:
@@ -226,18 +238,6 @@ def results(options: argparse.Namespace) -> None:
         show(records[name], options)
     for name in () if options.names else records:
         print(f"{name:<28}{records[name]['title']}")
-
-
-def keep_seeds(path: Path, seeds: list[int]) -> None:
-    """Do not let fewer seeds take the place of recorded ones.
-
-    Raises:
-        ValueError: the file holds seeds that would be lost.
-    """
-    there = json.loads(path.read_text("utf-8"))["provenance"]["seeds"] if path.is_file() else []
-    if lost := sorted(set(there) - set(seeds)):
-        raise ValueError(f"{path} holds seeds {', '.join(map(str, there))}; {lost} would be lost: "
-                         "name all of them (--seeds), or move the file away")
 
 
 def verify(names: list[str], records: dict[str, dict], items: int | None) -> None:

@@ -123,9 +123,9 @@ def ship(name: str, runs: str | Path, seed: int = 0) -> Path:
     """Copy the model (or tokenizer) of a finished run into the package."""
     study, method = SHIPPED[name]
     run = load_run(run_path(Path(runs) / study, method, seed))
-    place, note = folder(name), {"experiment": study, "method": method, "seed": seed,
-                                 "steps": run.cost["steps"],
-                                 "cpu_seconds": run.cost["cpu_seconds"]}
+    note = {"experiment": study, "method": method, "seed": seed, "steps": run.cost["steps"],
+            "cpu_seconds": run.cost["cpu_seconds"]}
+    place = folder(name).with_name(f"{name}.new")  # takes the old one's place when it is complete
     shutil.rmtree(place, ignore_errors=True)
     scores = run.scores["test"]["greedy"]
     if study == "video_tokenizers":
@@ -145,7 +145,8 @@ def ship(name: str, runs: str | Path, seed: int = 0) -> Path:
         experiments_text.keep(model, place)
     (place / "generation_config.json").unlink(missing_ok=True)
     write_json(place / "made.json", note)
-    return place
+    shutil.rmtree(folder(name), ignore_errors=True)
+    return place.replace(folder(name))
 
 
 def size(model) -> int:

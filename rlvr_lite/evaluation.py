@@ -34,7 +34,7 @@ def answers(model, task: Task, items: list, temperature: float = 0.0,
 
 
 def scores(model, task: Task, items: list, temperature: float = 0.0, seed: int = 0,
-           top_k: int = 0) -> dict[str, list[float]]:
+           top_k: int = 0, batch: int = 64) -> dict[str, list[float]]:
     """Metric -> one value per item.
 
     Raises:
@@ -42,7 +42,7 @@ def scores(model, task: Task, items: list, temperature: float = 0.0, seed: int =
     """
     if not items:
         raise ValueError("there is no item to score")
-    found = answers(model, task, items, temperature, 1, seed, top_k=top_k)
+    found = answers(model, task, items, temperature, 1, seed, batch, top_k)
     rows = measure(task, [a[0] for a in found], items)
     return {name: [row[name] for row in rows] for name in rows[0]}
 

@@ -35,9 +35,9 @@ from pathlib import Path
 
 import torch
 
-from rlvr_lite import experiments, paper
+from rlvr_lite import evaluation, experiments, paper
 from rlvr_lite.experiments import Comparison, Run
-from rlvr_lite.evaluation import answers, exploration, mean
+from rlvr_lite.evaluation import exploration, mean
 from rlvr_lite.grpo import GRPOConfig, train_grpo
 from rlvr_lite.lora import add_lora, merge
 from rlvr_lite.metrics import bootstrap
@@ -125,9 +125,7 @@ def scores(model, task: ByteSized32Task, items: list[Transition], temperature: f
            seed: int = 0) -> dict[str, list[float]]:
     """Metric -> one value per item; a GPU takes larger batches."""
     batch = 64 if model.device.type == "cpu" else 512
-    found = answers(model, task, items, temperature, 1, seed, batch)
-    rows = [task.metrics(a[0], t) for a, t in zip(found, items)]
-    return {name: [row[name] for row in rows] for name in rows[0]}
+    return evaluation.scores(model, task, items, temperature, seed, batch=batch)
 
 
 class Experiment:

@@ -12,6 +12,7 @@ import argparse
 import copy
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -92,15 +93,35 @@ def check_settings(study: Any, folder: Path) -> None:
     Raises:
         ValueError: the folder holds runs of this study with other settings.
     """
-    note = Path(folder) / study.name / "study.json"
-    settings = experiments.rounded(settings_of(study))
+    same_settings(Path(folder) / study.name / "study.json", settings_of(study))
+
+
+def same_settings(note: Path, settings: dict) -> None:
+    """Write settings down beside the first run; compare ever after.
+
+    Raises:
+        ValueError: other settings are noted there.
+    """
+    settings = experiments.rounded(settings)
     if not note.is_file():
         experiments.write_json(note, settings)
     noted = json.loads(note.read_text())
     other = [k for k in settings if settings[k] != noted.get(k)]
     if other:
         raise ValueError(f"{note.parent} holds runs with other settings ({', '.join(other)}); "
-                         "use another --folder, or delete it")
+                         "use another folder, or delete it")
+
+
+def keep_seeds(path: Path, seeds: list[int]) -> None:
+    """Do not let fewer seeds take the place of recorded ones.
+
+    Raises:
+        ValueError: the file holds seeds that would be lost.
+    """
+    there = json.loads(path.read_text("utf-8"))["provenance"]["seeds"] if path.is_file() else []
+    if lost := sorted(set(there) - set(seeds)):
+        raise ValueError(f"{path} holds seeds {', '.join(map(str, there))}; {lost} would be lost: "
+                         "name all of them (--seeds), or move the file away")
 
 
 @dataclass(frozen=True)
@@ -109,14 +130,13 @@ class Record:
 
     Attributes:
         study, methods: whose runs.
-        title, claim, paper: None: the study's own; a claim "" stands for none.
+        title: None: that of the study, and its claim and the paper's numbers come with it.
         metrics: what is reported.
     """
 
     study: str
     methods: tuple[str, ...]
     title: str | None = None
-    claim: str | None = None
     metrics: tuple[str, ...] = ("exact",)
 
 
@@ -193,19 +213,28 @@ class Laboratory:
         return replace(study, **found)
 
     def summarise(self, name: str, folder: str | Path) -> Path:
-        """Write `results/<name>.json` from those runs of a record that are finished."""
+        """Write `results/<name>.json` from those runs of a record that are finished, and say
+        which are not.
+
+        Raises:
+            ValueError: the runs have other settings, or recorded seeds would be lost.
+        """
         record = self.records[name]
         study = self.studies[record.study]
         check_settings(study, Path(folder))
         runs = [r for r in experiments.load_runs(Path(folder) / record.study)
                 if r.method in record.methods]
         runs.sort(key=lambda r: (record.methods.index(r.method), r.seed))
-        claim = study.claim if record.claim is None and record.title is None else record.claim
+        seeds = {m: {r.seed for r in runs if r.method == m} for m in record.methods}
+        if unfinished := [m for m in record.methods if not seeds[m]]:
+            print(f"{name}: no finished run of {', '.join(unfinished)}", file=sys.stderr)
+        claim = study.claim if record.title is None else None
         result = experiments.summarise(
             name, record.title or study.title, runs,
             self.comparisons(list(dict.fromkeys(r.method for r in runs))),
             claim, study.paper if claim else None, settings_of(study), record.metrics)
         path = results_folder() / f"{name}.json"
+        keep_seeds(path, result["provenance"]["seeds"])
         experiments.write_json(path, result)
         return path
 
@@ -221,6 +250,8 @@ class Laboratory:
         parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
         parser.add_argument("--summarise", action="store_true", help="only write results/*.json")
         chosen = parser.parse_args(arguments)
+        if chosen.summarise and chosen.set:
+            parser.error("results/ holds the settings of the study only; leave --set away")
         if chosen.summarise:
             print(self.summarise(chosen.record, chosen.folder))
             return

@@ -28,6 +28,7 @@ import torch
 
 from rlvr_lite import experiments
 from rlvr_lite.experiments import Comparison, Run
+from rlvr_lite.experiments_lab import same_settings
 from rlvr_lite.experiments_video import video_tokens
 from rlvr_lite.model import load
 from rlvr_lite.paths import results_folder
@@ -150,7 +151,12 @@ def run_of(method: str, seed: int, verdicts: dict[str, dict]) -> Run:
 
 def run_model(method: str, folder: str | Path, seed: int, out: Path,
               starts: int | None = None) -> Path:
-    """Evaluate one saved model, unless that is done already; returns the path of its run."""
+    """Evaluate one saved model, unless that is done already; returns the path of its run.
+
+    Raises:
+        ValueError: the runs there are of another number of starts.
+    """
+    same_settings(Path(out) / "settings.json", {"starts": starts})
     path = experiments.run_path(out, method, seed)
     if not path.is_file():
         start = time.process_time()
@@ -165,6 +171,7 @@ def run_model(method: str, folder: str | Path, seed: int, out: Path,
 
 def run_without_model(method: str, seed: int, out: Path, starts: int | None = None) -> Path:
     """The same without a world model; it does not depend on the seed."""
+    same_settings(Path(out) / "settings.json", {"starts": starts})
     path = experiments.run_path(out, method, seed)
     if not path.is_file():
         table = without_model(method, starts)
@@ -281,17 +288,21 @@ def summarise(out: Path) -> dict:
     return result
 
 
-def models_of(text: list[str]) -> dict[str, str]:
+def models_of(text: list[str], taken: tuple[str, ...]) -> dict[str, str]:
     """`["mle=FOLDER", ...]` -> {"mle": "FOLDER"}; a folder may hold `{seed}`.
+
+    Args:
+        text: of the command line.
+        taken: names of methods without a model.
 
     Raises:
         ValueError: another form, or a name that is taken.
     """
     found = dict(part.partition("=")[::2] for part in text)
     wrong = [name for name, folder in found.items()
-             if not name or not folder or "-" in name or name in WITHOUT_MODEL]
+             if not name or not folder or "-" in name or name in taken]
     if wrong:
-        raise ValueError(f"write NAME=FOLDER, without '-' in the name and not {WITHOUT_MODEL}; "
+        raise ValueError(f"write NAME=FOLDER, without '-' in the name and not {taken}; "
                          f"got {', '.join(wrong)}")
     return found
 
@@ -311,7 +322,7 @@ def main(arguments: list[str] | None = None) -> None:
     for seed in chosen.seeds if chosen.models else ():
         for method in WITHOUT_MODEL:
             run_without_model(method, seed, chosen.out, chosen.starts)
-        for method, folder in models_of(chosen.models).items():
+        for method, folder in models_of(chosen.models, WITHOUT_MODEL).items():
             print(run_model(method, folder.format(seed=seed), seed, chosen.out, chosen.starts),
                   flush=True)
     if chosen.summarise:

@@ -34,7 +34,6 @@ from rlvr_lite.paths import results_folder
 from rlvr_lite.tasks.base import measure, rewards
 
 COUNTS = (1, 2, 5, 10, 20, 50, 100)
-AGAINST = 5  # the paper: one sample after RLVR is better than the best of five before
 PAPER = "RLVR one-shot beats base best-of-5; at N = 100 the base overtakes (figure 4a, in words)"
 
 

@@ -360,6 +360,9 @@ def reinforce(study: Study, seed: int, folder: Path, name: str = "rlvr", kind: s
     if study.screen:
         kept, spent = _screened(model, task, offered, study.rl.group, seed, place / "screen.json")
         asked = [offered[i] for i in kept] if len(kept) >= config.prompts else offered
+    if spent >= study.seconds:
+        raise ValueError(f"screening the questions took {spent:.0f} of seconds={study.seconds:g}; "
+                         "give the study more seconds, or set screen=False")
     if rank is not None:
         model = add_lora(model, rank, alpha=2 * rank, seed=seed)
     history = train_grpo(model, task, asked, config,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +59,8 @@ def tokenizer_run(study: TokenizerStudy, seed: int, folder: Path, kind: str) -> 
         torch.manual_seed(seed)
         tokenizer = KINDS[kind]()
     history = train_tokenizer(tokenizer, [episodes(t, "train").frames for t in TASKS],
-                              study.training, perceptual(), place, log_of(study, kind, seed))
+                              replace(study.training, seed=seed), perceptual(), place,
+                              log_of(study, kind, seed))
     tokenizer.save(place / "tokenizer")
     frames, context, masks = test_pairs()
     scores, codes = floor_of(tokenizer, frames, context)

@@ -40,6 +40,8 @@ from rlvr_lite.experiments_lab import (
     rl_cost,
     rl_curve,
     run_folder,
+    same_settings,
+    settings_of,
 )
 from rlvr_lite.grpo import GRPOConfig, train_grpo
 from rlvr_lite.lora import add_lora, merge
@@ -56,7 +58,7 @@ from rlvr_lite.tasks.robot_video import (
 )
 from rlvr_lite.worlds.robot_video import TASKS, episodes
 
-BASE = "video_base"  # folder of the base models, which both studies share
+BASE = "video_base"  # folder of the base models, which all studies share
 DECODINGS = ((0.0, 0), (0.5, 0), (0.7, 0), (1.0, 20), (1.0, 0))  # temperature and top-k
 METRICS = ("lpips", "l1", "mse", "psnr", "ssim", "repetition", "still", "motion")
 
@@ -109,7 +111,7 @@ STUDIES["video_lora"] = replace(
     STUDIES["video_multi"], name="video_lora", title="Robot video, seven frames ahead, LoRA",
     claim="video_lpips_lora", rank=32, rl=replace(STUDIES["video_multi"].rl, lr=1e-3))
 STUDIES["video_metrics"] = replace(
-    STUDIES["video_single"], name="video_metrics", claim=None, seconds=100.0, test_clips=1,
+    STUDIES["video_single"], name="video_metrics", claim=None, seconds=100.0,
     title="Robot video, one frame ahead: one model for each metric")
 STUDIES["video_levers"] = replace(
     STUDIES["video_multi"], name="video_levers", claim=None, paper={}, seconds=200.0,
@@ -197,7 +199,7 @@ def evaluate(model, study: VideoStudy, seed: int, method: str) -> Run:
 
 # ---------------------------------------------------------------- methods
 def pictures(study: VideoStudy, method: str, seed: int, predict: Callable) -> Run:
-    """A method without a world model: `predict(clip)` gives the frames."""
+    """A method without a world model: `predict(task, clip)` gives the frames."""
     task, test = task_for(study), data("test", study.test_clips, study.horizon)
     rows = []
     for clip in test:
@@ -221,6 +223,9 @@ def floor(study: VideoStudy, seed: int, folder: Path) -> Run:
 def base_model(study: VideoStudy, seed: int, folder: Path):
     """The base of this seed, trained to its validation plateau; (model, history)."""
     place = run_folder(BASE, "mle", seed, folder)
+    same_settings(place.parent / "study.json", {k: v for k, v in settings_of(study).items() if k in
+                                                ("per_episode", "width", "layers", "hidden",
+                                                 "base")})
     note = place / "history.json"
     if not note.is_file():
         model = build(video_tokens().vocab_size, study.width, study.layers, hidden=study.hidden,
@@ -240,7 +245,7 @@ def model_place(study: str, method: str, seed: int, folder: Path) -> Path:
 
 
 def mle(study: VideoStudy, seed: int, folder: Path) -> Run:
-    """The base, which both studies share."""
+    """The base, which all studies share."""
     model, history = base_model(study, seed, folder)
     run = evaluate(model, study, seed, "mle")
     run.history, run.cost = history, mle_cost(history, study.base.batch)
@@ -330,7 +335,7 @@ BY_METRIC = {f"rlvr_{name}": functools.partial(
     reinforce, name=f"rlvr_{name}", options={"weights": {name: 1.0}}) for name in JUDGES}
 # as many answers a step as RLVR has, in smaller and in larger groups
 BY_GROUP = {f"group={g}": functools.partial(
-    reinforce, name=f"group={g}", group=g, prompts=128 // g) for g in (4, 64)}
+    reinforce, name=f"group={g}", group=g, prompts=128 // g) for g in (4, 32)}
 METHODS |= BY_METRIC | BY_GROUP
 
 

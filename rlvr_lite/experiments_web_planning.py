@@ -7,7 +7,7 @@ ceiling), `mle`, `mle_continued` and `rlvr` plan with the models of `web_pages`.
     python -m rlvr_lite.experiments_web_planning web_planning --seeds 0 1 2 --folder runs
     python -m rlvr_lite.experiments_web_planning web_planning --summarise --folder runs
 
-Source: RLVR-World section 5.2.3, table 2 (12.06 % to 14.29 % of 812 WebArena tasks).
+Source: RLVR-World section 5.3, table 2 (12.06 % to 14.29 % of 812 WebArena tasks).
 Differs from the paper: the rows without a world model and with a perfect one; per-task results;
 margin and depth of the planner are chosen on graphs that no test episode uses.
 """

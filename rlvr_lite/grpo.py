@@ -195,15 +195,15 @@ def train_grpo(model, task, transitions: list, config: GRPOConfig,
         "sample_s", "reward_s", "update_s", validated numbers}; row 0 validates the start model.
 
     Raises:
-        ValueError: no transitions, or a checkpoint of a run with other settings.
+        ValueError: no transitions, no time, or a checkpoint of a run with other settings.
     """
-    if not transitions or (budget_cpu_seconds is not None and budget_cpu_seconds <= 0):
-        raise ValueError("transitions is empty, or budget_cpu_seconds is not above 0")
+    budget = float("inf") if budget_cpu_seconds is None else budget_cpu_seconds
+    if not transitions or budget <= 0 or validate_every < 1:
+        raise ValueError("transitions empty, or budget_cpu_seconds or validate_every not above 0")
     run = _Run(model, task, config, folder, reference)
     if run.step == 0 and validate and not run.history:
         run.history.append({"step": 0, "samples": 0, "cpu_seconds": 0.0} | validate(model))
         _report(run.history[-1], log)
-    budget = float("inf") if budget_cpu_seconds is None else budget_cpu_seconds
     while run.step < config.steps and run.seconds < budget:
         run.done = max(run.step / config.steps, run.seconds / budget)
         row = run.one_step(transitions, (run.step + 1) % validate_every == 0)

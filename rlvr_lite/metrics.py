@@ -5,7 +5,8 @@ test items together, so that it answers both "would another training run agree?"
 other questions agree?". Resampling S seeds understates how much seeds differ by (S - 1) / S; that
 is made good, but with three seeds the intervals remain a little optimistic. A difference between
 two methods is taken item by item and seed by seed before it is averaged (a paired comparison).
-Differs from the paper: it reports single runs without intervals.
+Differs from the paper: it reports single training runs; only its table of video has a spread, of
+three sampling runs.
 """
 
 from __future__ import annotations

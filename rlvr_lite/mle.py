@@ -130,6 +130,8 @@ def train_mle(model, pairs: list[Pair], config: MLEConfig,
         raise ValueError("pairs must hold at least one pair, and no answer may be empty")
     if best is not None and validate is None:
         raise ValueError("best needs validate, which measures it")
+    if config.patience is not None and best is None:
+        raise ValueError("patience waits for a better `best`: name one")
     run = _Run(model, config, validate, best, folder, log)
     lengths = [len(pair[0]) + len(pair[1]) for pair in pairs]
     per_epoch = math.ceil(len(pairs) / config.batch)

@@ -4,7 +4,7 @@ What: `build`, `save` and `load` a Hugging Face Llama; `logp`, the log-probabili
 answer token given its question, through which gradients flow. The network itself is `llama.run`
 on the model's own weights, and `sample` lives in `sampling`; both are to be had from here too.
 Source: RLVR-World section 4.2, p(o(s') | q(s, a)) as a product over tokens.
-Differs from the paper: a Llama of 0.2 M parameters instead of 138 M to 1.5 B; fp32 throughout.
+Differs from the paper: a Llama of 0.2 M to 0.9 M parameters, not 138 M to 7 B; fp32 throughout.
 """
 
 from __future__ import annotations

@@ -55,6 +55,17 @@ def checked(path: Path) -> str:
     return found
 
 
+def write_npz(path: str | Path, arrays: dict) -> None:
+    """Write arrays atomically, compressed: name -> array."""
+    import numpy as np
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.stem}.{os.getpid()}.tmp.npz")
+    np.savez_compressed(new, **arrays)
+    os.replace(new, path)
+
+
 def cache_folder() -> Path:
     """Folder for what is made once and can be made again (decoded clips, converted weights).
 

@@ -6,10 +6,11 @@ the elites, refit the Gaussian, repeat (`cem`). The cost is read off the predict
 The second term leads the hand to the object, before which nothing moves. After the first actions
 the world is looked at again and planned anew (`control`, model-predictive control).
 The same code plans in the world model (`ModelDynamics`), in the simulator itself
-(`TrueDynamics`, the upper bound), or in any function of that shape.
-Source: RLVR-World section 6.4 evaluates policies only; planning as in visual MPC (Ebert et al.
-2018, VP2: Tian et al. 2023).
-Differs from the paper: it is not there. Few candidates and a short horizon, for a CPU.
+(`TrueDynamics`, the upper bound), or in any function of that shape. In place of inventing plans
+it can choose among recorded ones (`RecordedPlans`), which the model knows better.
+Source: RLVR-World table 12 (PushT); planning as in visual MPC (Ebert et al. 2018, VP2: Tian et al.
+2023), recorded proposals as in offline planning (MBOP: Argenson and Dulac-Arnold 2021).
+Differs from the paper: other tasks, few candidates and a short horizon, for a CPU.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from rlvr_lite.tasks.robot_policies import ReadOut, positions_of
 from rlvr_lite.tasks.robot_video import ACTION_TOKENS, SKIP, VideoTokens
 from rlvr_lite.tokenizers.frames import to_tensor, to_uint8
 from rlvr_lite.worlds.robot_simulator import REPEAT
-from rlvr_lite.worlds.robot_video import ACTION_DIM
+from rlvr_lite.worlds.robot_video import ACTION_DIM, Episodes
 
 Predict = Callable[[np.ndarray], np.ndarray]  # actions (P, H, SKIP, 4) -> positions (P, H, 6)
 
@@ -121,6 +122,43 @@ def position_cost(task: str, goal: np.ndarray, hand: float) -> Callable[[np.ndar
     return cost
 
 
+class RecordedPlans:
+    """Plans that somebody carried out: recorded actions that followed similar moments.
+
+    Args:
+        episodes: where they were recorded.
+        readout: says how similar two moments are: the distance of hand and object, metres.
+    """
+
+    def __init__(self, episodes: Episodes, readout: ReadOut):
+        self.actions, self.readout = episodes.actions, readout               # (E, 23, 4)
+        self.seen = readout.read(episodes.frames[:, :-1])                    # (E, 23, 6)
+
+    def near(self, frame: np.ndarray, horizon: int, count: int) -> np.ndarray:
+        """What was done in the `count` most similar moments, the most similar first.
+
+        Args:
+            frame: (64, 64, 3) uint8, what is to be seen now.
+            horizon: steps of the world model.
+            count: how many plans.
+
+        Returns:
+            actions (count, horizon, SKIP, 4).
+
+        Raises:
+            ValueError: fewer moments were recorded.
+        """
+        length = horizon * SKIP
+        apart = np.linalg.norm(self.seen[:, :self.seen.shape[1] + 1 - length]
+                               - self.readout.read(frame), axis=-1)          # (E, T)
+        if apart.size < count:
+            raise ValueError(f"{apart.size} moments are followed by {length} actions; got "
+                             f"count={count}")
+        rows, times = np.unravel_index(apart.ravel().argsort(kind="stable")[:count], apart.shape)
+        plans = [self.actions[row, t:t + length] for row, t in zip(rows, times)]
+        return np.stack(plans).reshape(count, horizon, SKIP, ACTION_DIM)
+
+
 # ---------------------------------------------------------------- dynamics
 class Dynamics(Protocol):
     """Where would these actions lead, from what has been seen so far?"""
@@ -206,7 +244,9 @@ class TrueDynamics:
     def see(self, actions: np.ndarray, frame: np.ndarray) -> None:
         """Nothing to do: the simulator knows its state."""
 
-    def predict(self, actions: np.ndarray) -> np.ndarray:
+    def predict(self, actions: np.ndarray,
+                look: Callable[[int, int], None] | None = None) -> np.ndarray:
+        """As in `Dynamics`; `look(row, step)` is called whenever a step has been done."""
         found, env = np.zeros((*actions.shape[:2], 6)), self.simulator.env
         mujoco, m, d = self.simulator._mujoco, env.model, env.data
         kind = mujoco.mjtState.mjSTATE_INTEGRATION
@@ -219,6 +259,8 @@ class TrueDynamics:
                 for action in np.repeat(chunk, REPEAT, 0).astype(np.float32):
                     seen = env.step(action)[0]
                 found[row, t] = positions_of(seen[:7])
+                if look:
+                    look(row, t)
             mujoco.mj_setState(m, d, kept, kind)
             mujoco.mj_forward(m, d)
             for name, value in others.items():
@@ -228,7 +270,8 @@ class TrueDynamics:
 
 # ---------------------------------------------------------------- control
 def control(act: Callable[[np.ndarray], tuple[np.ndarray, bool]], dynamics: Dynamics, task: str,
-            first: np.ndarray, goal: np.ndarray, config: CEMConfig, steps: int = STEPS) -> dict:
+            first: np.ndarray, goal: np.ndarray, config: CEMConfig, steps: int = STEPS,
+            recorded: RecordedPlans | None = None) -> dict:
     """Plan, do the first actions of the plan, look, plan again.
 
     Args:
@@ -237,6 +280,7 @@ def control(act: Callable[[np.ndarray], tuple[np.ndarray, bool]], dynamics: Dyna
         task, first, goal: the task, its first frame, where the object has to be, (3,) metres.
         config: of the planner.
         steps: of the world model.
+        recorded: choose among `config.population` of these; None: search by `cem`.
 
     Returns:
         {"frames": list of frames, "actions": (steps, SKIP, 4), "success": bool, "costs": list}.
@@ -247,13 +291,19 @@ def control(act: Callable[[np.ndarray], tuple[np.ndarray, bool]], dynamics: Dyna
     frames, done, costs, success = [first], [], [], False
     for step in range(steps):
         horizon = min(config.horizon, steps - step)
-        start = None if mean is None else np.concatenate([mean[1:], mean[-1:]])[:horizon]
-        plan = cem(lambda a: cost(dynamics.predict(held(a))), horizon, config, start, rng)
-        mean = plan.actions
-        done.append(held(plan.actions[None])[0, 0])
+        if recorded is None:
+            start = None if mean is None else np.concatenate([mean[1:], mean[-1:]])[:horizon]
+            plan = cem(lambda a: cost(dynamics.predict(held(a))), horizon, config, start, rng)
+            mean, best = plan.actions, held(plan.actions[None])[0]
+            costs.append(plan.cost)
+        else:
+            plans = recorded.near(frames[-1], horizon, config.population)
+            each = cost(dynamics.predict(plans))
+            best = plans[each.argmin()]
+            costs.append(float(each.min()))
+        done.append(best[0])
         frame, success = act(done[-1])
         frames.append(frame)
-        costs.append(plan.cost)
         if step < steps - 1:
             dynamics.see(done[-1], frame)
     return {"frames": frames, "actions": np.stack(done), "success": success, "costs": costs}
@@ -271,6 +321,18 @@ def in_simulator(simulator) -> Callable[[np.ndarray], tuple[np.ndarray, bool]]:
             frame, _, success = simulator.step(action)
         return frame, success
     return act
+
+
+def imitate(act, recorded: RecordedPlans, first: np.ndarray, horizon: int, count: int,
+            seed: int | None = None, steps: int = STEPS) -> bool:
+    """Without a world model: begin the most similar recorded plan, or one of `count` drawn at
+    random where there is a seed, look, and do it again; returns its success."""
+    rng = None if seed is None else np.random.default_rng(seed)
+    frame, success = first, False
+    for step in range(steps):
+        plans = recorded.near(frame, min(horizon, steps - step), count)
+        frame, success = act(plans[0 if rng is None else rng.integers(count), 0])
+    return success
 
 
 def random_control(act, seed: int, steps: int = STEPS) -> bool:

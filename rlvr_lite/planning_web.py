@@ -7,7 +7,7 @@ number on it,
 and the best action is done, if it is better than the policy's own first choice by a margin.
 With depth 2, an imagined page is worth what the best action on it would bring, if that is more.
 `ModelDynamics` imagines with a world model, `TrueDynamics` looks the page up: the ceiling.
-Source: RLVR-World section 5.2.3, appendix A.3; after the web agent of Chae et al. (2025).
+Source: RLVR-World section 5.3, appendix A.3; after the web agent of Chae et al. (2025).
 Differs from the paper: no language model but the world model. Rules propose and value; the
 verdict is read off the probabilities of the world model, not asked of another model.
 """

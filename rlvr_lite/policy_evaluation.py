@@ -8,8 +8,9 @@ What counts is the gap to the real success rates of the same policies from the s
     gap = mean over policies of |success inside - success in reality|        eq. (12.2)
 Real outcomes (MuJoCo) ship as a recording: `recorded`.
 Source: RLVR-World section 6.4, figure 5 and table 13 (RT-1 policies, drawers).
-Differs from the paper: whole episodes of 11 steps with the first frame as context, not a sliding
-window of 7; a read-out with a measured error judges, not a person; failures are in the data.
+Differs from the paper: whole episodes of 11 steps in one sequence, not a window of 7 frames that
+slides on (the first frame is the context in both); a read-out with a measured error judges, not a
+person; failures are in the data.
 """
 
 from __future__ import annotations

@@ -48,6 +48,11 @@ class ReconstructionConfig:
     seed: int = 0
     log_every: int = 100
 
+    def __post_init__(self):
+        if min(self.steps, self.batch, self.log_every) < 1 or self.lr <= 0:
+            raise ValueError("steps, batch and log_every must be at least 1, lr above 0; got "
+                             f"{self}")
+
 
 def pairs(episodes: list[np.ndarray], count: int, generator: np.random.Generator,
           ) -> tuple[Tensor, Tensor]:

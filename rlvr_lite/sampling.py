@@ -4,7 +4,7 @@ What: `sample` reads each question once, then writes G answers to it side by sid
 values grow in a cache of their own; the question's are stored once and seen by the whole group.
 Answers that have ended leave the batch. Given tokens (the recorded action between two predicted
 frames, say) can be woven in.
-Source: RLVR-World section 4.3 (a group of samples per question), appendix B (actions woven in).
+Source: RLVR-World section 4.3 (a group of samples per question), equation 8 (actions woven in).
 Differs from the paper: no vLLM. The sampler runs on the very weights that are trained, so the
 log-probabilities of the rollouts need not be computed a second time.
 """

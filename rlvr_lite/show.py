@@ -31,6 +31,8 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "oo")
 METHODS = {
     "trivial": "do nothing",
     "random": "random actions",
+    "drawn": "a plan drawn at random",
+    "nearest": "the most similar moment's plan",
     "mle": "MLE",
     "mle_continued": "MLE, continued",
     "mle_gold_answers": "MLE on the gold answers",

@@ -2,7 +2,7 @@
 
 What: `filmstrip` lays frames out in rows (truth, prediction, difference), `clip` plays the same
 rows as a small looping picture, `difference` turns the gap of two frames into a picture.
-Source: RLVR-World figure 5 (ground truth, base and RLVR in rows).
+Source: RLVR-World figures 6 and 9 (ground truth, base and RLVR in rows).
 Differs from the paper: differences are drawn, not left to the eye.
 """
 
@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from rlvr_lite.tokenizers.frames import to_uint8
+
 GAP = 2  # white pixels between frames
 
 
@@ -25,7 +27,7 @@ def as_uint8(frames: Any) -> np.ndarray:
         ValueError: another shape.
     """
     if hasattr(frames, "detach") and frames.ndim == 4:
-        frames = (frames.detach().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        frames = to_uint8(frames)
     frames = np.asarray(frames)
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
         raise ValueError("frames must be (F, H, W, 3) uint8 or a tensor (F, 3, H, W) in [0, 1]; "

@@ -80,6 +80,13 @@ def test_both_studies_share_one_base(world):
     assert run.notes["best"] in [list(d) for d in experiments_video.DECODINGS]
 
 
+def test_a_base_of_another_size_is_not_taken_for_this_one(world):
+    study = small("video_multi", horizon=3, judged=None)
+    experiments_video.base_model(study, 0, world)
+    with pytest.raises(ValueError, match="width"):
+        experiments_video.base_model(replace(study, width=32), 0, world)
+
+
 def test_an_episode_is_one_test_item_however_many_clips_it_has(world, monkeypatch):
     study = small("video_single", test_clips=3)
     counts = iter(range(100))

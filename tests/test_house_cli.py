@@ -196,6 +196,48 @@ def test_a_finished_run_is_kept_and_an_interruption_is_explained(tmp_path, monke
     assert "there already" in capsys.readouterr().out
 
 
+def test_force_deletes_nothing_before_the_command_can_run(tmp_path, capsys):
+    from rlvr_lite import experiments, experiments_lab, experiments_text
+
+    study = experiments_text.STUDIES["text_serial"]
+    experiments_lab.check_settings(study, tmp_path)
+    path = experiments.run_path(tmp_path / study.name, "rlvr", 0)
+    experiments.save_run(experiments.Run("rlvr", 0, {}, {}), path.parent)
+    words = ["train", study.name, "rlvr", "--force", "--folder", str(tmp_path)]
+    assert cli.main([*words, "--set", "seconds=20"]) == 2
+    assert "other settings (seconds)" in capsys.readouterr().err and path.is_file()
+    assert cli.main(words) == 2  # there is no base model
+    assert "train it first" in capsys.readouterr().err and path.is_file()
+
+
+def test_a_checkpoint_stays_until_its_successor_is_complete(tmp_path, monkeypatch):
+    from rlvr_lite import checkpoints, experiments
+
+    monkeypatch.setattr("rlvr_lite.paths.data_folder", lambda: tmp_path)
+    old = tmp_path / "checkpoints" / "text_serial" / "made.json"
+    experiments.write_json(old, {"seed": 0})
+    experiments.save_run(experiments.Run("mle", 0, {"test": {"greedy": {"exact": [1, 0]}}}, {},
+                                         cost={"steps": 1, "cpu_seconds": 1.0}),
+                         tmp_path / "runs" / "text_serial")
+    with pytest.raises(FileNotFoundError):
+        checkpoints.ship("text_serial", tmp_path / "runs")  # its model is not there
+    assert old.is_file()
+
+
+def test_what_is_not_finished_is_named(tmp_path, monkeypatch, capsys):
+    from rlvr_lite import experiments, experiments_lab, experiments_text
+
+    monkeypatch.setattr(experiments_lab, "results_folder", lambda: tmp_path)
+    for method in ("mle", "rlvr"):
+        experiments.save_run(experiments.Run(method, 0, {"test": {"greedy": {"exact": [1, 0]}}},
+                                             {}), tmp_path / "runs" / "text_serial")
+    path = experiments_text.LAB.summarise("text_serial", tmp_path / "runs")
+    assert "no finished run of trivial, mle_continued" in capsys.readouterr().err
+    experiments.write_json(path, {"provenance": {"seeds": [0, 1]}})
+    with pytest.raises(ValueError, match="would be lost"):
+        experiments_text.LAB.summarise("text_serial", tmp_path / "runs")
+
+
 def test_checkpoints_are_listed_and_rebuilt(tmp_path, monkeypatch, capsys):
     from rlvr_lite import checkpoints, model
     from rlvr_lite.experiments_lab import Laboratory

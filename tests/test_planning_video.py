@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from rlvr_lite import experiments, experiments_planning
+from rlvr_lite import experiments, experiments_planning, experiments_ranking
 from rlvr_lite.model import build
 from rlvr_lite.planning_video import (
     CEMConfig,
     ModelDynamics,
+    RecordedPlans,
     TrueDynamics,
     cem,
     control,
     held,
+    imitate,
     in_simulator,
     position_cost,
     random_control,
@@ -27,6 +30,7 @@ from rlvr_lite.tasks.robot_video import SKIP, VideoTokens
 from rlvr_lite.tokenizers.compressive import CompressiveTokenizer
 from rlvr_lite.tokenizers.frames import FrameTokenizer
 from rlvr_lite.verify import contradictions
+from rlvr_lite.worlds.robot_video import TASKS
 
 GOAL = np.array([0.05, 0.75, 0.02])
 
@@ -148,23 +152,149 @@ def test_model_dynamics_remember_what_was_seen(dynamics):
     assert not np.array_equal(after, dynamics.frames(plans))
 
 
+class Corner:
+    """A read-out that sees a number written into the corner of a frame."""
+
+    def read(self, frames):
+        frames = np.asarray(frames)
+        return np.repeat(frames[..., 0, 0, :1].astype(float), 6, -1)
+
+
+def recording(plans):
+    """Recorded episodes (E, 23, 4) in whose frame t of episode e stands 10 e + t."""
+    frames = np.zeros((len(plans), 24, 2, 2, 3), np.uint8)
+    frames[..., 0, 0, 0] = 30 * np.arange(len(plans))[:, None] + np.arange(24)
+    return SimpleNamespace(actions=np.asarray(plans, np.float32), frames=frames)
+
+
+def seen(number):
+    frame = np.zeros((2, 2, 3), np.uint8)
+    frame[0, 0, 0] = number
+    return frame
+
+
+def test_recorded_plans_follow_the_most_similar_moments():
+    actions = np.arange(2 * 23 * 4).reshape(2, 23, 4)
+    plans = RecordedPlans(recording(actions), Corner())
+    found = plans.near(seen(35), horizon=3, count=3)
+    assert found.shape == (3, 3, SKIP, 4)
+    assert np.array_equal(found[0].reshape(6, 4), actions[1, 5:11])
+    assert {found[i, 0, 0, 0] for i in (1, 2)} == {actions[1, 4, 0], actions[1, 6, 0]}
+    # frame 22 of episode 0 is the most similar one, but only one action follows it
+    assert np.array_equal(plans.near(seen(22), 3, 1)[0].reshape(6, 4), actions[0, 17:23])
+    with pytest.raises(ValueError, match="36 moments"):
+        plans.near(seen(0), 3, 37)
+
+
+def test_control_chooses_the_best_recorded_plan_and_imitation_the_nearest():
+    toy = Toy()
+    ahead = (GOAL - toy.hand)[:2] / np.abs(GOAL - toy.hand).max()
+    good = np.zeros((23, 4))
+    good[:, :2] = ahead
+    plans = RecordedPlans(recording([-good, good]), Corner())  # the bad one looks like the start
+    config, first = CEMConfig(horizon=3, population=30), seen(0)
+
+    def act(actions):
+        return seen(0), toy.act(actions)[1]
+    assert not imitate(act, plans, first, 3, 30, steps=6)
+    toy.__init__()
+    found = control(act, toy, "push", first, GOAL, config, 6, plans)
+    assert np.allclose(found["actions"][:2], good[0]) and found["success"]
+    one, same, other = (imitate(lambda a: (seen(a[0, 0] > 0), bool(a[0, 0] > 0)), plans, first, 3,
+                                30, seed, 1) for seed in (0, 0, 1))
+    assert one == same and isinstance(other, bool)
+
+
 def test_planning_records_are_consistent(tmp_path):
     rng = np.random.default_rng(0)
     for task in ("drawer_open", "push"):
         for method in ("random", "mle", "rlvr", "oracle"):
             for seed in (0, 1):
                 experiments.write_json(
-                    experiments_planning.run_path(tmp_path, task, method, seed),
+                    experiments.run_path(tmp_path / task, method, seed),
                     {"success": rng.integers(0, 2, 4).astype(float).tolist(), "cpu_seconds": 1.0,
                      "planner": {}})
-    experiments.write_json(experiments_planning.run_path(tmp_path, "push", "mle", 2),
-                           {"success": [0.0], "cpu_seconds": 1.0, "planner": {}})
+    path = experiments.run_path(tmp_path / "push", "mle", 2)
+    experiments.write_json(path, {"success": [0.0] * 4, "cpu_seconds": 1.0, "planner": {}})
     record = experiments.rounded(experiments_planning.summarise(tmp_path))
     assert contradictions(json.loads(json.dumps(record))) == []
     assert record["provenance"]["seeds"] == [0, 1]  # seed 2 has not finished every task
     assert experiments.find(record, "oracle", metric="success", subset="push")["n"] == 4
     with pytest.raises(FileNotFoundError, match="every task"):
         experiments_planning.summarise(tmp_path / "nothing")
+    with pytest.raises(ValueError, match="training plans"):
+        experiments_planning.summarise(tmp_path, "training")
+    settings = {"plans": "invented", "planner": {}, "temperature": 0.0}
+    assert experiments_planning.finished(path, settings, 4)["success"] == [0.0] * 4
+    assert experiments_planning.finished(path.with_name("mle-9.json"), settings, 4) is None
+    for other, starts in ((settings | {"plans": "unseen"}, 4), (settings, 5),
+                          (settings | {"temperature": 1.0}, 4)):
+        with pytest.raises(ValueError, match="other settings"):
+            experiments_planning.finished(path, other, starts)
+    experiments.write_json(path, {"success": [0.0] * 4, "cpu_seconds": 1.0,
+                                  "planner": {"horizon": 9}})
+    with pytest.raises(ValueError, match="same settings"):
+        experiments_planning.summarise(tmp_path)
+
+
+def test_the_command_line_refuses_what_cannot_be_planned(capsys):
+    for wrong, hint in ((["--methods", "random"], "--task"),
+                        (["--task", "push", "--methods", "nearest"], "--plans training")):
+        with pytest.raises(SystemExit):
+            experiments_planning.main(wrong)
+        assert hint in capsys.readouterr().err
+    with pytest.raises(ValueError, match="oracle"):
+        experiments_planning.main(["--task", "push", "--models", "oracle=runs/x"])
+
+
+# ---- which plan is better? -------------------------------------------------------------------
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    shape = (2, 4, 3, 48, 4, 6)  # starts, moments, sources, plans, steps, positions
+    return {"goals": rng.normal(size=(2, 3)), "true": rng.normal(size=shape)}
+
+
+def test_the_truth_ranks_perfectly_and_a_constant_not_at_all(table):
+    found = experiments_ranking.measures(table, table["true"], "push")
+    assert np.allclose(found["rank"], 1) and np.allclose(found["regret"], 0)
+    assert np.allclose(found["object"], 0) and np.allclose(found["hand"], 0)
+    blind = experiments_ranking.measures(table, np.zeros_like(table["true"]), "push")
+    assert np.allclose(blind["rank"], 0) and blind["regret"].mean() > 0.2
+    apart = table["true"] + [0, 0, 0.5, 0, 0.2, 0]
+    found = experiments_ranking.measures(table, apart, "push")
+    assert np.allclose(found["hand"], 0.5) and np.allclose(found["object"], 0.2)
+
+
+def test_regret_is_what_the_chosen_plan_costs_more(table):
+    costs = experiments_ranking.costs(table["goals"], table["true"], "push")
+    assert costs.shape == (2, 4, 3, 48)
+    swapped = table["true"][:, :, :, ::-1]  # the model takes plan i for plan 47 - i
+    regret = experiments_ranking.measures(table, swapped, "push")["regret"]
+    truth = costs[1, 2, 0]
+    assert regret[1, 2, 0] == pytest.approx((truth[::-1][truth.argmin()] - truth.min()) / 4)
+    found = experiments_ranking.drawn(table, np.zeros((2, 4, 6)), "push")
+    assert found["regret"][1, 2, 0] == pytest.approx((truth.mean() - truth.min()) / 4)
+    assert np.allclose(found["rank"], 0) and (found["object"] > 0).all()
+
+
+def test_ranking_records_are_consistent(table, tmp_path, monkeypatch):
+    for task in TASKS:
+        np.savez(tmp_path / f"{task}.npz", floor=table["true"] + 0.01,
+                 frames=np.zeros((2, 8, 64, 64, 3), np.uint8), **table)
+    with pytest.raises(FileNotFoundError, match="--record"):
+        experiments_ranking.tables(tmp_path / "nowhere")
+    monkeypatch.setattr(experiments_ranking, "load", lambda folder: folder)
+    monkeypatch.setattr(experiments_ranking, "imagined", lambda table, model, task, seed: np.
+                        random.default_rng(len(model) + seed).normal(size=table["true"].shape))
+    for method, folder in (("drawn", None), ("floor", None), ("mle", "a"), ("rlvr", "bc")):
+        for seed in (0, 1):
+            experiments_ranking.evaluate(method, folder, seed, tmp_path)
+    record = experiments.rounded(experiments_ranking.summarise(tmp_path))
+    assert contradictions(json.loads(json.dumps(record))) == []
+    assert experiments.find(record, "floor", metric="rank", subset="push, unseen")["n"] == 8
+    assert experiments.find(record, "mle", metric="object", subset="training")["n"] == 24
+    assert experiments.find(record, "floor", metric="rank")["mean"] > 0.9
 
 
 def test_the_simulator_is_left_as_it_was_found():

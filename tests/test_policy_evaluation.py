@@ -326,7 +326,7 @@ def test_the_experiment_resumes_and_is_consistent(tmp_path, monkeypatch, model, 
 
 
 def test_models_need_names():
-    assert experiments_policy.models_of(["mle=a/b-{seed}"]) == {"mle": "a/b-{seed}"}
+    assert experiments_policy.models_of(["mle=a/b-{seed}"], ("real",)) == {"mle": "a/b-{seed}"}
     for wrong in ("mle", "=x", "real=x", "a-b=x"):
         with pytest.raises(ValueError, match="NAME=FOLDER"):
-            experiments_policy.models_of([wrong])
+            experiments_policy.models_of([wrong], ("real",))

@@ -88,6 +88,15 @@ def test_small_groups_gain_most_in_equal_seconds(decoding):
     assert steps["group=2"] / steps["group=32"] == pytest.approx(1.5, abs=0.1)
 
 
+def test_on_video_the_size_of_the_group_does_not_matter():
+    for decoding in ("greedy", "sampled"):
+        for method in ("group=4", "group=32"):
+            assert side("video_levers", "rlvr", method, decoding, "all", "lpips") == 0
+    log = load_result("video_levers")["curves"]
+    for method in ("rlvr", "group=4", "group=32"):
+        assert all(row["live"] == 1 for row in log[method] if "live" in row), "no group is dead"
+
+
 # ---- chapter 12: planning in the video model -------------------------------------------------
 
 
@@ -114,12 +123,19 @@ def test_all_weights_gain_most_and_a_thin_lora_least():
     assert steps["beta=0.01"] < steps["rlvr"]
 
 
-@pytest.mark.parametrize("judge", ["l1", "mse", "psnr", "ssim", "lpips"])
-def test_no_cell_of_the_diagonal_is_decided(judge):
+@pytest.mark.parametrize("judge, over_the_base", [
+    ("l1", -1), ("mse", -1), ("psnr", 1), ("ssim", 1), ("lpips", 0)])
+def test_who_is_paid_by_a_metric_gains_in_it_and_hardly_parts_from_the_others(judge,
+                                                                              over_the_base):
     own = f"rlvr_{judge}"
-    for other in ("mle", *(f"rlvr_{m}" for m in ("l1", "mse", "psnr", "ssim", "lpips"))):
+    assert side("video_metrics", own, "mle", "sampled", "all", judge) == over_the_base
+    for other in (f"rlvr_{m}" for m in ("l1", "mse", "psnr", "ssim", "lpips")):
         if other != own:
-            assert side("video_metrics", own, other, "sampled", "all", judge) == 0
+            found = side("video_metrics", own, other, "sampled", "all", judge)
+            assert found == -((judge, other) == ("lpips", "rlvr_ssim"))
+    near = find_difference(load_result("video_metrics"), "rlvr_lpips", "mle", "sampled", "all",
+                           "lpips")
+    assert near["mean"] < 0 < near["high"] < -near["mean"] / 4, "the interval just reaches zero"
 
 
 @pytest.mark.parametrize("asked, other", [("tea", "baking"), ("baking", "tea")])

@@ -32,9 +32,11 @@ from recorded_numbers import interval, is_share, scale_of, unit  # noqa: E402
 
 PAGE = ROOT / "book" / "results.md"
 START, END = "<!-- generated: start -->", "<!-- generated: end -->"
-LOWER_IS_BETTER = ("lpips", "mse", "l1", "nll", "repetition", "gap", "still")
+LOWER_IS_BETTER = ("lpips", "mse", "l1", "nll", "repetition", "gap", "still", "regret", "object",
+                   "hand")
 FIRST = ("text_serial", "text_natural", "text_bytesized32", "web_pages", "web_planning",
-         "video_multi", "video_lora", "video_single", "policy_evaluation", "video_planning")
+         "video_multi", "video_lora", "video_single", "policy_evaluation", "video_planning",
+         "video_planning_training", "video_ranking")
 CLAIMS = {  # what RLVR has to beat, on which subset, in which metric, under which decodings
     "text_published": (("mle",), "all", "exact", ("greedy",)),
     "text_accuracy": (("mle",), "all", "exact", ("greedy",)),

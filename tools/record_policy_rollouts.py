@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 from project import write_checksums  # noqa: E402
 
 from rlvr_lite.experiments_video import video_tokens  # noqa: E402
-from rlvr_lite.paths import data_folder  # noqa: E402
+from rlvr_lite.paths import data_folder, write_npz  # noqa: E402
 from rlvr_lite.policy_evaluation import (  # noqa: E402
     LAST,
     OUTSIDE,
@@ -50,8 +50,8 @@ from rlvr_lite.tasks.robot_policies import (  # noqa: E402
 )
 from rlvr_lite.tasks.robot_video import SKIP, VideoTokens  # noqa: E402
 from rlvr_lite.worlds.robot_simulator import (  # noqa: E402
+    FIRST_START,
     POLICIES,
-    TASKS_PER_SEED,
     Actor,
     Simulator,
 )
@@ -67,7 +67,6 @@ UPDATES = {  # of one training run: when each level is taken (chosen on validati
     "drawer_close": (50, 230, 250, 1000),
     "push": (50, 800, 1400, 4000),
 }
-FIRST_START = 2000 * TASKS_PER_SEED + 60  # test seeds; the recorded episodes end at number 59
 STARTS, KEPT = 40, 2                      # starts of each policy; of how many all frames ship
 BESIDE = 0.09                             # metres that the hand works beside the object
 STIFF = 1e5                               # damping that locks a joint
@@ -192,11 +191,11 @@ def make_rollouts(task: str, folder: Path, starts: int) -> None:
     clip = np.concatenate([frames[0, :, 0], frames[:, :, STEPS].reshape(-1, *frames.shape[3:]),
                            frames[:, :kept].reshape(-1, *frames.shape[3:])])
     encode_clip(clip, folder / f"{task}_rollouts.mp4", crf=20)
-    np.savez_compressed(
-        folder / f"{task}_rollouts.npz", names=np.array(list(rows)), kept=kept,
-        task_seed=np.arange(FIRST_START, FIRST_START + starts, dtype=np.int32),
-        goals=states[0, :, 0, 7:10], actions=stack("actions"), states=states.astype(np.float32),
-        success=stack("success"), ever=stack("ever"), blurred=stack("blurred"))
+    write_npz(folder / f"{task}_rollouts.npz", {
+        "names": np.array(list(rows)), "kept": kept,
+        "task_seed": np.arange(FIRST_START, FIRST_START + starts, dtype=np.int32),
+        "goals": states[0, :, 0, 7:10], "states": states.astype(np.float32),
+        **{name: stack(name) for name in ("actions", "success", "ever", "blurred")}})
 
 
 def main() -> None:

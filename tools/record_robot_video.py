@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from project import write_checksums  # noqa: E402
 
+from rlvr_lite.paths import write_npz  # noqa: E402
 from rlvr_lite.worlds.robot_simulator import TASKS_PER_SEED, Actor, Simulator  # noqa: E402
 from rlvr_lite.worlds.robot_video import (  # noqa: E402
     FOLDER,
@@ -91,9 +92,7 @@ def write_split(task: str, split: str, files: list[Path], out: Path) -> None:
     table = {name: np.concatenate([part[name] for part in parts]) for name in FIELDS}
     frames = table.pop("frames")
     encode_clip(frames.reshape(-1, *frames.shape[2:]), out / f"{task}_{split}.mp4")
-    new = out / f"{task}_{split}.tmp.npz"
-    np.savez_compressed(new, **table)
-    os.replace(new, out / f"{task}_{split}.npz")
+    write_npz(out / f"{task}_{split}.npz", table)
 
 
 def main() -> None:

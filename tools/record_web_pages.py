@@ -7,7 +7,7 @@
     python tools/record_web_pages.py --check 40       record 40 episodes again and compare
 
 Reproducible: an episode depends on its task and page seed only. A run that was stopped goes on
-where it was (parts lie in build/web_pages); `--assemble` writes the files from the parts so far.
+where it was (parts lie in build/web_pages); `--assemble` writes the files from the parts.
 """
 
 from __future__ import annotations
@@ -204,13 +204,21 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def assemble(tasks, parts: Path, out: Path, counts: dict[str, int]) -> None:
-    """The files from the parts that are there, task after task; without parts a file stays."""
+    """The files from the parts, task after task; a split without any part stays as it is.
+
+    Raises:
+        SystemExit: of a split only some parts are there.
+    """
     for split in SPLITS:
         paths = [part_path(parts, split, number, task) for task in tasks_of(split)
                  if task in tasks for number in range(counts[split])]
-        rows = [row for path in paths if path.is_file() for row in read_lines(path)]
-        if rows:
-            write_lines(rows, out / f"{split}.jsonl.xz")
+        there = [path for path in paths if path.is_file()]
+        if there and len(there) < len(paths):
+            sys.exit(f"{split}: {len(there)} of {len(paths)} parts lie in {parts}; the same "
+                     "command without --assemble records the others")
+        if there:
+            write_lines([row for path in there for row in read_lines(path)],
+                        out / f"{split}.jsonl.xz")
     rows = [row for task in GRAPHS for path in sorted(parts.glob(f"graph_??_{task}.jsonl.xz"))
             for row in read_lines(path)]
     if rows:
@@ -264,6 +272,9 @@ def main() -> None:
     parser.add_argument("--check", type=int, metavar="N", help="record N episodes again")
     chosen = parser.parse_args()
     counts = {split: getattr(chosen, split) for split in SPLITS}
+    if set(chosen.tasks) < set(everything) and chosen.out == OUT and not chosen.check:
+        parser.error("some of the tasks would take the place of the whole recording that ships; "
+                     "name another folder with --out")
     if chosen.assemble:
         return assemble(chosen.tasks, chosen.parts, chosen.out, counts)
     while not work(chosen, counts):

@@ -11,7 +11,8 @@ SHARES = ("exact", "official", "same", "readable", "repetition", "still", "succe
 # factor and format of metrics that are no shares; as the paper prints them
 UNITS = {"lpips": (100, ".2f"), "l1": (100, ".2f"), "mse": (100, ".3f"), "ssim": (100, ".1f"),
          "psnr": (1, ".2f"), "motion": (1, ".2f"), "peak": (1, ".0f"), "tokens": (1, ",.0f"),
-         "ratio": (1, ".1f")}
+         "ratio": (1, ".1f"), "regret": (100, ".2f"), "object": (100, ".2f"),
+         "hand": (100, ".2f")}  # the last three in metres: as centimetres
 
 
 def is_share(metric: str) -> bool:

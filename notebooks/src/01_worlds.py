@@ -274,8 +274,8 @@ for label, mix in (("serial (long waits)", SERIAL),
           f"{1 - share:.1%}")
 
 # %% [markdown]
-# (All eight families; the recorded studies of chapter 7 use three of them, so
-# their shares differ.) Keep this number in sight. A result such as "63 % of all transitions right"
+# (All eight families; the recorded studies of chapter 7 use two or three of them,
+# so their shares differ.) Keep this number in sight. A result such as "63 % of all transitions right"
 # means nothing until you know what doing nothing would have scored. In this
 # book the trivial predictor stands beside every result, and the headline is
 # the **changed** subset, on which doing nothing scores zero.
@@ -529,9 +529,9 @@ show_video.clip({task.replace("_", "-"): film.frames[0, ::2]
 # %% [markdown]
 # ### Failures on purpose
 #
-# Whom should we film? The paper's robot data hold experts only. It had to drop
-# two tasks from its policy evaluation (section 6.4), because a model that has
-# never seen a grasp fail shows every grasp as a success. So our films have four
+# Whom should we film? The paper's robot data come from experts and hold few
+# failures. It had to drop two tasks from its policy evaluation (section 6.4),
+# because the model imagined grasps that had not succeeded. So our films have four
 # kinds of actors: the scripted *expert*; a *noisy* and a *clumsy* one, the expert
 # with a little or a lot of noise on its hand; and a *walk*, which leaves the
 # expert's path at some moment and drifts off at random.

@@ -191,9 +191,9 @@ show.show_png(
 # ## Repetition
 #
 # Language models repeat themselves, and video models do, too: copying the
-# tokens of the last frame is a likely answer when little moves. The paper counts
-# a rollout as repeating if its last two frames have the same tokens, and finds
-# that in nearly half of the base's rollouts (section 6.1).
+# tokens of the last frame is a likely answer when little moves. The paper reports
+# it of nearly half of the base's rollouts (table 3). It gives no formula; its code
+# rejects a rollout whose last two frames have the same tokens, and those we count.
 
 # %% tags=["nbval-check-output"]
 from rlvr_lite import paper

@@ -647,8 +647,8 @@ show.table(["what is wrong", "L1", "MSE", "PSNR, dB", "SSIM", "LPIPS"], rows,
 # - **LPIPS is nearly blind to light.** A darker film costs it almost nothing,
 #   and there L1 pays attention.
 #
-# So the two errors of (5.5) watch over each other. It also explains why a table
-# of the paper has four metrics: each is best for whoever optimised it.
+# So the two errors of (5.5) watch over each other. It also fits the paper's figure
+# 4 c: of five models, each trained on one metric, each is generally best on its own.
 
 # %% [markdown]
 # ### Ask an optimiser for the hole

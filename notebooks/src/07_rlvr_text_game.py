@@ -228,7 +228,7 @@ difference_table(natural, caption="Text game, natural mix: paired "
 # saw 3,000 changed transitions and hardly any others (one in a hundred of the
 # unchanged); RL asks all training questions, those of the base among them, in the
 # paper's own mixes. Accuracy below is exact match under the strict comparison of
-# chapter 5.
+# chapter 5; the paper's own columns are under its official one.
 
 # %% tags=["nbval-check-output"]
 published = load_result("text_bytesized32")

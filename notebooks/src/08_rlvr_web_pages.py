@@ -753,8 +753,9 @@ show.table(["method", "precision", "recall", "F1", "agent's success"], rows,
 # our table above *RLVR on visible tasks only*, which could learn everything but
 # abstention, shows no such distance on hidden pages. But recall rises in the
 # paper, too, far more than in ours, so abstention is not all that was learned
-# there. How much of the gain greedy decoding would have given for free, its table
-# does not say: it has no second decoding. Nor does it have a second seed or a
+# there. Its table has one decoding, and which one is not clear: table 5 says T = 1,
+# while the released code of its language models validates greedily. So how much
+# of the gain is sharpening nobody can read off. Nor does it have a second seed or a
 # longer MLE run. Its numbers and ours do not compare (other pages, other models,
 # a chain of thought, the official F1); the question does.
 

@@ -29,6 +29,9 @@
 # $$ R_i = -\frac{1}{H} \sum_{t=1}^{H}
 #    \left[ L_1(\hat s_t^i, s_t) + \mathrm{LPIPS}(\hat s_t^i, s_t) \right].
 #    \tag{9.1} $$
+#
+# (The paper's equation 10 has the sum, its code the mean. After the division by
+# the spread of the group they are the same.)
 
 # %% tags=["nbval-check-output"]
 from rlvr_lite import show, show_video
@@ -418,7 +421,7 @@ for other in ("mle", "mle_continued_3x", "rlvr_lora",
 # %% [markdown]
 # ## What it cost
 #
-# "A few hundred steps instead of hundreds of thousands" compares coins of
+# A few hundred steps instead of hundreds of thousands: that compares coins of
 # different value. One GRPO step of the recorded runs paints and judges more
 # frames than an MLE step reads clips. The table shows steps, samples and time;
 # *MLE, continued* is the one that stopped early.

@@ -19,7 +19,7 @@
 # ## What a better world model is for
 #
 # A higher F1 is a means. In RLVR-World the end is an agent that solves more
-# tasks on web pages (section 5.2.3): a policy proposes a few actions, the world
+# tasks on web pages (section 5.3): a policy proposes a few actions, the world
 # model imagines the page that each leads to, a judge puts a value on every
 # imagined page, and the best action is done {cite}`wu2025rlvr,chae2025wma`.
 # Then everything starts again from the page that really came. This is
@@ -981,7 +981,7 @@ rlvr_lite.checks.ch11.tasks_needed(tasks_needed)
 #
 # ## Further reading
 #
-# - RLVR-World {cite}`wu2025rlvr`, section 5.2.3 and table 2; appendix A.3 for
+# - RLVR-World {cite}`wu2025rlvr`, section 5.3 and table 2; appendix A.3 for
 #   the agent, table 6 for the domains.
 # - Web Agents with World Models {cite}`chae2025wma`: the agent that
 #   RLVR-World's one is built on.

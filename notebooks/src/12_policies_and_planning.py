@@ -461,8 +461,8 @@ show.table(
 # %% [markdown]
 # ### The paper's numbers
 #
-# RLVR-World evaluates four stages of RT-1, a robot policy, on drawers of a real
-# kitchen. A person judges the last frames. From its table 13 the gaps follow
+# RLVR-World evaluates three stages of RT-1, a robot policy, and RT-1-X on drawers.
+# A person judges the last frames. From its table 13 the gaps follow
 # with the same equation:
 
 # %% tags=["nbval-check-output"]

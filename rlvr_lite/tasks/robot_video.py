@@ -17,7 +17,6 @@ judge a random subset of the frames, which costs less and has the same mean.
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -27,7 +26,7 @@ import torch
 from torch import Tensor
 
 from rlvr_lite.metrics_video import frame_errors
-from rlvr_lite.paths import cache_folder
+from rlvr_lite.paths import cache_folder, write_npz
 from rlvr_lite.perceptual import Perceptual, perceptual
 from rlvr_lite.tokenizers.actions import BINS, ActionBins
 from rlvr_lite.tokenizers.compressive import CompressiveTokenizer
@@ -198,12 +197,9 @@ def clips(episodes: Episodes, tokens: VideoTokens, per_episode: int, seed: int =
     path = cache_folder() / FOLDER / f"tokens-{key}.npz"
     if not path.is_file():
         found = tokens.clips(episodes, chosen)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f"{path.stem}.{os.getpid()}.tmp.npz")
-        np.savez_compressed(new, context=np.stack([c.context_ids for c in found]),
-                            frames=np.concatenate([c.frame_ids for c in found]),
-                            actions=np.concatenate([c.action_ids for c in found]))
-        os.replace(new, path)
+        write_npz(path, {"context": np.stack([c.context_ids for c in found]),
+                         "frames": np.concatenate([c.frame_ids for c in found]),
+                         "actions": np.concatenate([c.action_ids for c in found])})
         return found
     with np.load(path) as kept:
         context, frames, actions = kept["context"], kept["frames"], kept["actions"]

@@ -8,7 +8,8 @@ or its `contains`; the three entries of the score are counted apart.
 Source: RLVR-World section 5.1, equation 4; its released code `text_game.py`.
 - `official` behaves as the released code does, quirks included: created objects are dropped, a
   forgotten removal costs nothing, an extra property is free under the binary reward and turns
-  the task-specific reward into 0, an omitted `score` scores 0, and so does every exception.
+  the task-specific reward into 0, an omitted `score` makes all three entries of the score wrong,
+  and an exception scores 0.
 - `strict` closes those holes: the predicted and the true state must hold the same objects with
   the same names, types, keys and values; creation works; what is not mentioned stays.
 Differs from the paper: nothing in `official`; `strict` is ours. Both take 1, 1.0 and true for
@@ -69,18 +70,6 @@ def reward(state: State, answer: Answer | str | None, next_state: State,
     except (TypeError, KeyError, ValueError, IndexError, AttributeError, ZeroDivisionError,
             RecursionError):
         return _parts()
-
-
-def binary_reward(state: State, answer: Answer | str | None, next_state: State,
-                  mode: str = "official") -> dict[str, float]:
-    """`reward` with kind `binary`: 1 where the whole next state is right, else 0."""
-    return reward(state, answer, next_state, "binary", mode)
-
-
-def task_specific_reward(state: State, answer: Answer | str | None, next_state: State,
-                         mode: str = "official") -> dict[str, float]:
-    """`reward` with kind `task_specific` (eq. 4): partial credit, at most 1.3 or 0.3."""
-    return reward(state, answer, next_state, "task_specific", mode)
 
 
 def _parts(item=0.0, score=0.0, change=0.0, kind="binary", readable=0.0) -> dict[str, float]:

@@ -187,7 +187,7 @@ class TextGameTask:
         if found is None:
             return None
         try:
-            return recover(self._states(transition)[0], found, "strict")
+            return recover(pair(transition.state), found, "strict")
         except ValueError:
             return None
 

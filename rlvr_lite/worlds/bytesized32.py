@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from rlvr_lite import paths
+
 SHA256 = "c9f7adaa7c505bffa06ea60d9b8efc4206ce1c4bf8c71a374b21d24360a43137"
 TEST_NAME = "bytesized32_sp_test.zip"
 TEST_ROWS = 2954
@@ -134,8 +136,8 @@ def find_test(path: str | Path | None = None, cache: str | Path | None = None,
 
 
 def cache_folder(cache: str | Path | None = None) -> Path:
-    """The folder of downloads: the argument, else $RLVR_CACHE, else ~/.cache/rlvr_lite."""
-    return Path(cache or os.environ.get("RLVR_CACHE") or Path.home() / ".cache" / "rlvr_lite")
+    """The folder of downloads: the argument, else that of `paths.cache_folder`."""
+    return Path(cache) if cache else paths.cache_folder()
 
 
 def _ways_out() -> str:

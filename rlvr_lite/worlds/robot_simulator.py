@@ -20,6 +20,7 @@ from rlvr_lite.worlds.robot_video import ACTION_DIM, SIZE, STATE, TASKS
 REPEAT = 5  # simulator steps a frame
 CAMERA = {"lookat": (0.0, 0.66, 0.14), "distance": 0.85, "azimuth": 20.0, "elevation": -30.0}
 TASKS_PER_SEED = 50  # Meta-World draws so many object positions for a seed
+FIRST_START = 2000 * TASKS_PER_SEED + 60  # test starts of policies and plans; episodes end at 59
 POLICIES = {"drawer_open": "SawyerDrawerOpenV3Policy", "drawer_close": "SawyerDrawerCloseV3Policy",
             "push": "SawyerPushV3Policy"}
 YELLOW = (0.95, 0.85, 0.1, 1.0)  # the block is as dark as the hand: paint it

@@ -5,7 +5,7 @@ package. The clips are H.264; they are decoded once into a memory-mapped cache. 
 and test differ in their *task seeds*, i.e. in where the drawer or the block starts, and
 in every action. Almost half of the episodes fail, on purpose: a model that has only seen success
 cannot judge a bad policy.
-Source: RLVR-World section 6.1 and appendix A.4 (RT-1, 256x320 pixels, successes only).
+Source: RLVR-World section 6.1 and appendix A.4 (RT-1, 256x320 pixels, few failures).
 Differs from the paper: a simulated arm, recorded by `tools/record_robot_video.py`.
 """
 

@@ -260,7 +260,7 @@ def ice(state: State, thing: Thing) -> None:
 
 
 def candle(state: State, thing: Thing) -> None:
-    """Burns down; a draught blows a small flame out; it warms the pots in its room."""
+    """Burns down; a draught blows a small flame out; it warms every pot."""
     v, windows = thing.values, state.of("Window")
     if v["on"] and v["wax"] <= 3 and any(w.values["open"] for w in windows):
         v["on"] = 0

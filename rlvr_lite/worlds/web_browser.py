@@ -21,6 +21,7 @@ import shutil
 from pathlib import Path
 
 from rlvr_lite.worlds.web_pages import Action, Element, Page, quote
+from rlvr_lite.worlds.web_policy import TEXT_BOXES
 
 HINT = ("live pages need the pages and the driver (pip install 'rlvr-lite[web]') and Chromium "
         "(apt-get install chromium, or name it in the environment variable CHROMIUM)")
@@ -30,7 +31,6 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-
          "--hide-scrollbars", "--single-process"]  # one process takes half the time
 PATIENCE = 30  # seconds; a browser in one process hangs once in ten thousand steps or so
 SIZE = (160, 210)  # of a MiniWoB page, in pixels
-TEXT_BOXES = ("textbox", "searchbox")
 LAYOUT = {"RootWebArea", "generic", "none", "InlineTextBox", "LineBreak", "paragraph", "LabelText",
           "list", "listitem", "ListMarker", "form", "table", "row", "cell", "rowgroup", "group",
           "rowheader", "columnheader", "gridcell", "MenuListPopup", "tabpanel", "tablist",

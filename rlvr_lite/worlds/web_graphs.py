@@ -4,10 +4,10 @@ What: for one task and page seed every page that a few actions can lead to, if t
 those that `web_policy.candidates(goal, page, TOP)` proposes. Nodes are pages, edges actions, the
 last pages carry the page's own reward. `graphs()` gives those that ship with the package; an agent
 that keeps to the candidates and to `depth` steps never leaves its graph.
-Source: the web agent of RLVR-World section 5.2.3 acts in the live WebArena; five candidates as in
-its released code.
-Differs from the paper: recorded once by `tools/record_web_pages.py --graphs`, then replayed. Pages
-with the same tree are one node; only a page that has shown its pop-up once counts as another one.
+Source: the web agent of RLVR-World section 5.3 acts in the live WebArena.
+Differs from the paper: recorded once by `tools/record_web_pages.py --graphs`, then replayed; five
+candidates a page, not the three most frequent of twenty proposals. Pages with the same tree are
+one node; only a page that has shown its pop-up once counts as another one.
 """
 
 from __future__ import annotations

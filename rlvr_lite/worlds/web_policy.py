@@ -3,7 +3,7 @@
 What: `candidates(goal, page)` gives actions with weights: elements that the goal names come first,
 text boxes get strings of the goal, buttons and tabs are tried, plain text hardly ever. It sees
 ids, names and states only, never what lies behind the page.
-Source: the policy of RLVR-World's web agent (section 5.2.3, appendix A.2.2), a language model that
+Source: the policy of RLVR-World's web agent (section 5.3, appendix A.3), a language model that
 is asked 20 times; its most frequent actions are simulated.
 Differs from the paper: a few rules take the place of the language model; the weights are what its
 frequencies would be.
