@@ -693,7 +693,7 @@ show.table(["ahead", "decoding", "metric", "RLVR minus MLE", "relative",
 # The paper goes further (its figure 4 c): five models, each trained on *one*
 # metric, judged by all five. If the metric one trains on is what one gets,
 # the diagonal must win. Here is the matrix for one frame ahead, with a twelfth
-# of the seconds of chapter 9 and sampled frames. Above zero is better than the
+# of the seconds of chapter 9, sampled frames, and its test clips. Above zero is better than the
 # base, whatever the direction of the metric.
 
 # %% tags=["nbval-check-output"]
@@ -721,8 +721,7 @@ show.table(["trained on", *JUDGES],
                         for judge in JUDGES)] for trained in JUDGES],
            "One frame ahead, sampled: gain over the base in %, by judge "
            "(* best of its column); mean of "
-           f"{len(matrix['provenance']['seeds'])} seeds, five clips an "
-           "episode")
+           f"{len(matrix['provenance']['seeds'])} seeds")
 
 # %% [markdown]
 # A star says which mean is highest. The intervals say whether that is
