@@ -2,7 +2,7 @@
 
 `answers` writes greedy or sampled answers to a list of transitions, `scores` judges one answer
 each, `exploration` says before any training what RL would have to work with.
-Source: RLVR-World section 5 reports means of such scores; appendix A.1 for the decoding.
+Source: RLVR-World section 5 reports means of such scores; table 5 for the decoding.
 """
 
 from __future__ import annotations

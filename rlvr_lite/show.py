@@ -32,7 +32,7 @@ METHODS = {
     "trivial": "do nothing",
     "random": "random actions",
     "drawn": "a plan drawn at random",
-    "nearest": "the most similar moment's plan",
+    "nearest": "the most similar moment",
     "mle": "MLE",
     "mle_continued": "MLE, continued",
     "mle_gold_answers": "MLE on the gold answers",

@@ -611,9 +611,9 @@ show.show_png(show_video.filmstrip(
 #
 # The plans of each model, executed in the simulator, planned anew at each step.
 # *Random actions* need no model; *true dynamics* is the same planner with the
-# simulator itself to try plans in. The models are those that ship with
-# the book (one training seed), so the intervals speak of other starts, not of
-# other trainings. Two tasks were recorded.
+# simulator itself to try plans in. The models are the bases and the RLVR models
+# (LoRA) of chapter 9, seven frames ahead. Two tasks were recorded: with true
+# dynamics the block takes hours.
 
 # %% tags=["nbval-check-output"]
 from rlvr_lite.experiments import find_difference
@@ -632,18 +632,113 @@ for a, b in (("mle", "random"), ("rlvr", "random"), ("rlvr", "mle"),
           f"{show.interval_text(gap, sign=True)} points")
 
 # %% [markdown]
-# The planner is not the problem: with the true dynamics it wins every time. In
-# either model it is not better than random actions, as far as so few starts can
-# tell, and RLVR makes no difference to that. A model that is good at
-# continuing *recorded* actions is asked here about hundreds of *invented* ones,
-# which hold still where experts move and rush where they slow down. Four tokens
-# a frame have to place a handle to the centimetre. And the search looks for
-# errors in its own favour. For control, a model would have to be trained on the
-# actions that its planner tries (and on what comes of them), which is what
-# model-based RL does in turns. The paper's table 12 shows that it can work: on
-# PushT, a flat scene, with a model that has seen thousands of episodes of just
-# this scene, plans succeed four times out of five with the base, and RLVR adds a
-# little.
+# The planner is not the problem: with the true dynamics it closes every drawer and
+# opens most. In either model it is not better than random actions, and RLVR makes
+# no difference to that. The search looks for errors in its own favour, among plans
+# that no recording contains. How wrong are the models there? That can be measured.
+#
+# ### Which plan is better?
+#
+# Success is a coarse number, the outcome of eleven decisions. What a planner asks
+# of a model at each of them is simple: of these 48 plans, which is best? So from
+# the same moments (three tasks, ten starts, four moments each) the simulator has
+# tried the very plans that the models imagine. *Rank* is the rank correlation of
+# imagined and true cost (12.3) over the plans of a moment. *Regret* is what the
+# plan that the model likes best costs more, in truth, than the best of all. The
+# plans have three sources: *invented*, as in the first round of the search; and
+# what was done in the most similar recorded moments, once of the *training*
+# episodes, once of *unseen* test episodes.
+
+# %% tags=["nbval-check-output"]
+ranking = load_result("video_ranking")
+SOURCES = ("invented", "training", "unseen")
+COMPARED = ("drawn", "mle", "rlvr", "floor")
+for metric, remark in (("rank", "rank correlation, higher is better"),
+                       ("regret", "regret in cm a step, lower is better")):
+    show.table(
+        ["plans", *map(show.method_name, COMPARED)],
+        [[source, *(show.interval_text(
+            find(ranking, m, subset=source, metric=metric),
+            percent=metric == "regret") for m in COMPARED)]
+         for source in SOURCES], f"Which of 48 plans is best? {remark}")
+
+# %% tags=["nbval-check-output"]
+rows = []
+for source in SOURCES:
+    for metric in ("rank", "regret"):
+        gap = find_difference(ranking, "rlvr", "mle", "greedy", source, metric)
+        low = metric == "regret"
+        rows.append([source, metric, show.interval_text(
+            gap, sign=True, percent=low), show.reading(
+            gap, "RLVR ahead", "RLVR behind", lower_is_better=low)])
+show.table(["plans", "number", "RLVR minus MLE", "reading"], rows,
+           "The same plans, two models")
+
+# %% [markdown]
+# Three things stand out. *The tokens are not the problem.* Only four of them have
+# to place a handle to the centimetre, and yet the true ends of the plans, seen
+# through the tokenizer, are ranked nearly as they should be. *The models know what
+# data have shown.* Recorded plans they rank about half as well as the tokenizer would
+# allow, those of unseen episodes about as well as those they were trained on.
+# Invented plans hold still where experts move and rush where they slow down; the
+# models hardly see an order among them, and their favourite is little better than any.
+# *And RLVR helps*: it ranks recorded plans better than its base, trained on or not.
+# Its reward was the distance of pictures; here it improves a number that nobody
+# has asked for. (The regret of the first choice is too coarse to show it.)
+#
+# ### Plans that somebody has driven
+#
+# So let a planner propose what the model knows. `RecordedPlans` looks up the 48
+# training moments in which hand and object, as the read-out sees them, were most
+# like now, and takes the actions that followed. The planner tries those in the
+# model, begins the best, looks, and looks up again: planning with proposals from
+# recorded data {cite}`argenson2021mbop`.
+
+# %%
+from rlvr_lite.planning_video import RecordedPlans
+from rlvr_lite.worlds.robot_video import episodes
+
+library = RecordedPlans(episodes("drawer_open", "train"),
+                        readout["drawer_open"])
+known = library.near(opening.first[0], horizon=4, count=48)
+for name, model in models.items():
+    inside = ModelDynamics(model, tokens, readout["drawer_open"])
+    inside.reset(opening.first[0])
+    costs = price(inside.predict(known))
+    print(f"{name:4} imagined cost of {len(known)} plans: best "
+          f"{costs.min():.2f}, mean {costs.mean():.2f}; it chooses the plan "
+          f"of moment {costs.argmin() + 1} in likeness")
+
+# %% [markdown]
+# Without a model there are two ways to use the same plans: begin one that was
+# *drawn* from the 48, or that of the *most similar moment*, a crude kind of
+# imitation.
+
+# %% tags=["nbval-check-output"]
+driven = load_result("video_planning_training")
+show.result_table(driven, subsets=("all", *TASKS), metric="success")
+for a, b in (("mle", "drawn"), ("rlvr", "drawn"), ("mle", "nearest"),
+             ("rlvr", "nearest"), ("rlvr", "mle"), ("mle", "oracle")):
+    gap = find_difference(driven, a, b, metric="success")
+    print(f"{show.method_name(a):4} minus {show.method_name(b):27}"
+          f"{show.interval_text(gap, sign=True)} points")
+
+# %% [markdown]
+# With invented plans the base opened no drawer and closed a quarter. Now it opens
+# most and closes four in five, and of all three tasks it wins more than half; without
+# a model the same plans win a third. The model is the same. What has changed is what
+# it is asked.
+# The gain over a plan drawn at random is decided where a drawer is to be opened; over
+# all tasks its interval just includes zero. RLVR, which ranks plans better, wins no
+# more of them: that difference is not decided. With true dynamics the same plans
+# win nearly nine times out of ten, and what lies between is most of all the block,
+# which has to be met exactly.
+#
+# For more, a model would have to be trained on the actions that its planner tries
+# (and on what comes of them), which is what model-based RL does in turns. The
+# paper's table 12 shows that it can work: on PushT, a flat scene, with a model that has
+# seen thousands of episodes of just this scene, plans succeed four times out of
+# five with the base, and RLVR adds a little.
 
 # %% [markdown]
 # ## As an environment for any agent
@@ -829,5 +924,6 @@ rlvr_lite.checks.ch12.refit(refit)
 # - Meta-World {cite}`yu2019metaworld` for the tasks and their success criteria.
 # - SIMPLER {cite}`li2024simpler`: simulators that are made to evaluate real
 #   policies, and why ranks matter as much as rates.
+# - MBOP {cite}`argenson2021mbop`: planning among what recorded data propose.
 # - Visual Foresight {cite}`ebert2018foresight` and VP2 {cite}`tian2023vp2`:
 #   planning in video models, and why better-looking video need not plan better.
