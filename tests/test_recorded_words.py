@@ -123,7 +123,11 @@ def test_what_recorded_plans_are_worth():
     assert side(driven, "mle", "drawn", "greedy", "drawer_open", "success") == 1
     over = find_difference(load_result(driven), "mle", "drawn", "greedy", "all", "success")
     assert -0.02 < over["low"] < 0, "just includes zero"
+    assert side(driven, "mle", "nearest", "greedy", "drawer_open", "success") == 0
+    assert level("nearest", "drawer_close") == level("mle", "drawer_close"), "close as many"
     assert side(driven, "rlvr", "mle", "greedy", "all", "success") == 0
+    missed = {t: level("oracle", t) - level("rlvr", t) for t in ("drawer_open", "push")}
+    assert missed["drawer_open"] == pytest.approx(missed["push"])
     gaps = {t: level("oracle", t) - level("mle", t)
             for t in ("drawer_open", "drawer_close", "push")}
     assert max(gaps, key=gaps.get) == "push"
@@ -141,6 +145,10 @@ def test_which_plans_the_models_can_rank():
     for model in ("mle", "rlvr"):
         assert level(model, "invented") < 0.2 and level("floor", "invented") > 0.75
         assert 0.85 < level(model, "invented", "regret") / level("drawn", "invented", "regret") < 1
+        assert level(model, "invented", "hand") > level("drawn", "invented", "hand")
+        for source in ("training", "unseen"):
+            assert level("floor", source, "regret") / level(model, source, "regret") \
+                == pytest.approx(0.42, abs=0.03), "two fifths"
     for source in ("invented", "training", "unseen"):
         assert side("video_ranking", "rlvr", "mle", "greedy", source, "regret") == 0
 
@@ -170,6 +178,12 @@ def test_who_is_paid_by_a_metric_gains_in_it_and_hardly_parts_from_the_others(ju
         if other != own:
             found = side("video_metrics", own, other, "sampled", "all", judge)
             assert found == -((judge, other) == ("lpips", "rlvr_ssim"))
+    log = [d for d in load_result("video_metrics")["differences"] if d["b"] == "mle"
+           and d["subset"] == "all"]
+    better = {d: sum(r["decoding"] == d and (r["low"] > 0 if r["metric"] in ("psnr", "ssim")
+                                             else r["high"] < 0) for r in log)
+              for d in ("sampled", "greedy", "best")}
+    assert better["sampled"] > 15 and better["greedy"] + better["best"] <= 1
     near = find_difference(load_result("video_metrics"), "rlvr_lpips", "mle", "sampled", "all",
                            "lpips")
     assert near["mean"] < 0 < near["high"] < -near["mean"] / 4, "the interval just reaches zero"
@@ -345,6 +359,8 @@ def test_lora_gains_what_all_weights_gain():
     lora, full = (find_difference(load_result(study), "rlvr", "mle", "greedy", "all", "lpips")
                   for study in ("video_lora", "video_multi"))
     assert full["high"] < 0 < lora["high"] < 0.0005, "just touches zero"
+    steps = [costs(study, "steps")["rlvr"] for study in ("video_lora", "video_multi")]
+    assert steps[0] / steps[1] == pytest.approx(4 / 3, abs=0.02), "a third more steps"
     bases = [find(load_result(study), "mle", "greedy", "all", "lpips")["per_seed"]
              for study in ("video_lora", "video_multi")]
     assert bases[0] == pytest.approx(bases[1], abs=2e-5), "the same bases"
