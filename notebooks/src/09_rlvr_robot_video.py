@@ -399,6 +399,7 @@ results_table(multi, "motion", caption="Predicted motion divided by true "
 # of 700: three times as much MLE; LoRA (rank 32, with a learning rate of its
 # own) in place of all weights; and the penalty of the paper's section 6.3, a
 # twentieth of reward for a rollout in which every frame repeats the one before.
+# (The rows *group=4* and *group=32* are for chapter 10.)
 
 # %% tags=["nbval-check-output"]
 levers = load_result("video_levers")
