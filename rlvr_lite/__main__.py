@@ -118,8 +118,8 @@ def train(options: argparse.Namespace) -> None:
     experiments_lab.check_settings(study, folder)
     bases = lab.base or study.name
     base = experiments_lab.model_folder(bases, "mle", options.seed, folder)
-    if (options.method not in WITHOUT_BASE and "mle" in lab.methods and hasattr(study, "base")
-            and not base.is_dir()):
+    based = "mle" in lab.methods and hasattr(study, "base")  # agents and tokenizers have none
+    if based and options.method not in WITHOUT_BASE and not base.is_dir():
         raise FileNotFoundError(
             f"{options.method} starts from the base model of seed {options.seed}; train it first: "
             f"python -m rlvr_lite train {study.name} mle --seed {options.seed} "
@@ -129,8 +129,7 @@ def train(options: argparse.Namespace) -> None:
         shutil.rmtree(experiments_lab.run_folder(home, options.method, options.seed, folder),
                       ignore_errors=True)
         path.unlink(missing_ok=True)
-    steps = getattr(study, "base", None) and study.base.steps
-    with progress(steps if options.method == "mle" else None):
+    with progress(study.base.steps if options.method == "mle" and based else None):
         lab.run_one(study, options.method, options.seed, options.folder)
     run = json.loads(path.read_text())
     for split, by_decoding in run["scores"].items():

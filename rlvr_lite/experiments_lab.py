@@ -124,6 +124,18 @@ def keep_seeds(path: Path, seeds: list[int]) -> None:
                          "name all of them (--seeds), or move the file away")
 
 
+def write_result(result: dict) -> Path:
+    """A result to its place, `results/<experiment>.json`; returns the path.
+
+    Raises:
+        ValueError: recorded seeds would be lost.
+    """
+    path = results_folder() / f"{result['experiment']}.json"
+    keep_seeds(path, result["provenance"]["seeds"])
+    experiments.write_json(path, result)
+    return path
+
+
 @dataclass(frozen=True)
 class Record:
     """What stands in `results/<name>.json`: methods of a study.
@@ -233,10 +245,7 @@ class Laboratory:
             name, record.title or study.title, runs,
             self.comparisons(list(dict.fromkeys(r.method for r in runs))),
             claim, study.paper if claim else None, settings_of(study), record.metrics)
-        path = results_folder() / f"{name}.json"
-        keep_seeds(path, result["provenance"]["seeds"])
-        experiments.write_json(path, result)
-        return path
+        return write_result(result)
 
     def main(self, description: str, arguments: list[str] | None = None) -> None:
         """The command line of a module of experiments."""

@@ -19,7 +19,6 @@ close is read from the imagined frames, not measured between image features.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import time
@@ -31,10 +30,10 @@ import torch
 
 from rlvr_lite import experiments, paper
 from rlvr_lite.experiments import Comparison, Run, run_path
-from rlvr_lite.experiments_policy import models_of
+from rlvr_lite.experiments_lab import write_result
+from rlvr_lite.experiments_policy import models_of, models_parser
 from rlvr_lite.experiments_video import video_tokens
 from rlvr_lite.model import load
-from rlvr_lite.paths import results_folder
 from rlvr_lite.planning_video import (
     CEMConfig,
     ModelDynamics,
@@ -105,6 +104,11 @@ def plan_starts(task: str, method: str, folder: str | None, starts: int, seed: i
     return {"success": found, "cpu_seconds": time.process_time() - began}
 
 
+def read_run(path: Path) -> dict:
+    """One file; the oldest ones do not say that their plans are invented and greedy."""
+    return {"plans": "invented", "temperature": 0} | json.loads(path.read_text())
+
+
 def finished(path: Path, settings: dict, starts: int) -> dict | None:
     """What a finished run has found; None where it is still to be made.
 
@@ -113,7 +117,7 @@ def finished(path: Path, settings: dict, starts: int) -> dict | None:
     """
     if not path.is_file():
         return None
-    found = {"plans": "invented", "temperature": 0} | json.loads(path.read_text())
+    found = read_run(path)
     wanted = experiments.rounded(settings)
     other = [k for k in wanted if found[k] != wanted[k]]
     if other := other + ["starts"] * (len(found["success"]) != starts):
@@ -134,9 +138,8 @@ def summarise(out: Path, plans: str = "invented") -> dict:
     for task in tasks:
         for path in sorted((Path(out) / task).glob("*-*.json")):
             method, _, seed = path.stem.rpartition("-")
-            parts.setdefault((method, int(seed)), {})[task] = json.loads(path.read_text())
-    made = [{"plans": "invented", "temperature": 0} | found for by_task in parts.values()
-            for found in by_task.values()]
+            parts.setdefault((method, int(seed)), {})[task] = read_run(path)
+    made = [found for by_task in parts.values() for found in by_task.values()]
     if any(f["plans"] != plans or (f["planner"], f["temperature"], len(f["success"])) != (
             made[0]["planner"], made[0]["temperature"], len(made[0]["success"])) for f in made):
         raise ValueError(f"not all runs in {out} plan with the same settings and {plans} plans")
@@ -165,20 +168,14 @@ def summarise(out: Path, plans: str = "invented") -> dict:
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line: run what is missing, or summarise."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = models_parser(__doc__, "<name of the result>")
     parser.add_argument("--task", choices=TASKS)
     parser.add_argument("--methods", nargs="*", choices=WITHOUT_MODEL, default=[])
-    parser.add_argument("--models", nargs="+", default=[], metavar="NAME=FOLDER",
-                        help="saved world models; {seed} in FOLDER stands for the seed")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--starts", type=int, default=10)
     parser.add_argument("--temperature", type=float, default=0.0, help="of the world model")
     for name in ("horizon", "population", "elites", "iterations"):
         parser.add_argument(f"--{name}", type=int, default=getattr(CEMConfig, name))
     parser.add_argument("--plans", choices=SOURCES, default="invented", help="where they are from")
-    parser.add_argument("--out", type=Path, help="default: runs/<name of the result>")
-    parser.add_argument("--summarise", action="store_true",
-                        help="write the result from the finished runs")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     config = CEMConfig(chosen.horizon, chosen.population, chosen.elites, chosen.iterations)
@@ -202,9 +199,7 @@ def main(arguments: list[str] | None = None) -> None:
                 experiments.write_json(path, found | settings)
                 print(f"{path}: {np.mean(found['success']):.0%}", flush=True)
     if chosen.summarise:
-        path = results_folder() / f"{RECORDS[chosen.plans][0]}.json"
-        experiments.write_json(path, summarise(out, chosen.plans))
-        print(path)
+        print(write_result(summarise(out, chosen.plans)))
 
 
 if __name__ == "__main__":

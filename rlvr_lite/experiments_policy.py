@@ -28,10 +28,9 @@ import torch
 
 from rlvr_lite import experiments
 from rlvr_lite.experiments import Comparison, Run
-from rlvr_lite.experiments_lab import same_settings
+from rlvr_lite.experiments_lab import same_settings, write_result
 from rlvr_lite.experiments_video import video_tokens
 from rlvr_lite.model import load
-from rlvr_lite.paths import results_folder
 from rlvr_lite.policy_evaluation import (
     OUTSIDE,
     SCRIPTED,
@@ -307,28 +306,38 @@ def models_of(text: list[str], taken: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """The command line: run what is missing, or summarise."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def models_parser(description: str, out: str) -> argparse.ArgumentParser:
+    """The command line of whatever judges saved world models.
+
+    Args:
+        description: of the module.
+        out: where runs are kept where nothing else is said, under `runs`.
+    """
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("--models", nargs="+", default=[], metavar="NAME=FOLDER",
                         help="saved world models; {seed} in FOLDER stands for the seed")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, default=Path("runs") / NAME)
-    parser.add_argument("--starts", type=int, help="only so many starts (for a quick look)")
+    parser.add_argument("--out", type=Path, help=f"default: runs/{out}")
     parser.add_argument("--summarise", action="store_true",
-                        help=f"write results/{NAME}.json from the finished runs")
+                        help="write the result from the finished runs")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line: run what is missing, or summarise."""
+    parser = models_parser(__doc__, NAME)
+    parser.add_argument("--starts", type=int, help="only so many starts (for a quick look)")
     chosen = parser.parse_args(arguments)
+    out = chosen.out or Path("runs") / NAME
     torch.set_num_threads(1)
     for seed in chosen.seeds if chosen.models else ():
         for method in WITHOUT_MODEL:
-            run_without_model(method, seed, chosen.out, chosen.starts)
+            run_without_model(method, seed, out, chosen.starts)
         for method, folder in models_of(chosen.models, WITHOUT_MODEL).items():
-            print(run_model(method, folder.format(seed=seed), seed, chosen.out, chosen.starts),
+            print(run_model(method, folder.format(seed=seed), seed, out, chosen.starts),
                   flush=True)
     if chosen.summarise:
-        path = results_folder() / f"{NAME}.json"
-        experiments.write_json(path, summarise(chosen.out))
-        print(path)
+        print(write_result(summarise(out)))
 
 
 if __name__ == "__main__":

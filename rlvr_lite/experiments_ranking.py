@@ -18,7 +18,6 @@ Source: our own; RLVR-World table 12 reports the success of plans only.
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -28,12 +27,12 @@ import torch
 
 from rlvr_lite import experiments
 from rlvr_lite.experiments import Comparison, Run
-from rlvr_lite.experiments_lab import same_settings
+from rlvr_lite.experiments_lab import same_settings, write_result
 from rlvr_lite.experiments_planning import SOURCES, simulator
-from rlvr_lite.experiments_policy import models_of
+from rlvr_lite.experiments_policy import models_of, models_parser
 from rlvr_lite.experiments_video import video_tokens
 from rlvr_lite.model import load
-from rlvr_lite.paths import results_folder, write_npz
+from rlvr_lite.paths import write_npz
 from rlvr_lite.planning_video import (
     CEMConfig,
     ModelDynamics,
@@ -224,31 +223,24 @@ def summarise(out: Path) -> dict:
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line: record a task, evaluate models, or summarise."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = models_parser(__doc__, NAME)
     parser.add_argument("--record", choices=TASKS, help="try all plans in the simulator")
     parser.add_argument("--starts", type=int, default=10)
-    parser.add_argument("--models", nargs="+", default=[], metavar="NAME=FOLDER",
-                        help="saved world models; {seed} in FOLDER stands for the seed")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, default=Path("runs") / NAME)
-    parser.add_argument("--summarise", action="store_true",
-                        help=f"write results/{NAME}.json from the finished runs")
     chosen = parser.parse_args(arguments)
+    out = chosen.out or Path("runs") / NAME
     torch.set_num_threads(1)
     if chosen.record:
-        if any(chosen.out.glob("*-*.json")):
-            parser.error(f"{chosen.out} holds runs of an older recording; use another --out")
-        same_settings(chosen.out / "settings.json", {"starts": chosen.starts, **asdict(CONFIG)})
-        write_npz(chosen.out / f"{chosen.record}.npz", record(chosen.record, chosen.starts))
+        if any(out.glob("*-*.json")):
+            parser.error(f"{out} holds runs of an older recording; use another --out")
+        same_settings(out / "settings.json", {"starts": chosen.starts, **asdict(CONFIG)})
+        write_npz(out / f"{chosen.record}.npz", record(chosen.record, chosen.starts))
     models = models_of(chosen.models, WITHOUT_MODEL)
     for seed in chosen.seeds if models else ():
         for method, folder in (dict.fromkeys(WITHOUT_MODEL) | models).items():
-            evaluate(method, folder and folder.format(seed=seed), seed, chosen.out)
+            evaluate(method, folder and folder.format(seed=seed), seed, out)
             print(f"{method} seed {seed}", flush=True)
     if chosen.summarise:
-        path = results_folder() / f"{NAME}.json"
-        experiments.write_json(path, summarise(chosen.out))
-        print(path)
+        print(write_result(summarise(out)))
 
 
 if __name__ == "__main__":
