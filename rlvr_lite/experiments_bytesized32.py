@@ -9,8 +9,7 @@ method trains equally long after the base; what MLE ends with is chosen on valid
 Training questions come from a crawl of the games, without any (game, state, action) of the
 published test split; validation keeps whole states apart; the test is the published split.
 
-    python -m rlvr_lite.experiments_bytesized32 --data FOLDER --seed 0 --device cuda \
-        --minutes 15 --out run-0.json
+    python -m rlvr_lite.experiments_bytesized32 --data FOLDER --seed 0 --out run-0.json
     python -m rlvr_lite.experiments_bytesized32 --summarise run-0.json run-1.json run-2.json
     python -m rlvr_lite.experiments_bytesized32 --judge --data FOLDER
 
@@ -74,8 +73,8 @@ class Settings:
     base_rows: int = 3000
     unchanged_share: float = 1 / 101
     vocab: int = 1500
-    width: int = 128
-    layers: int = 4
+    width: int = 64
+    layers: int = 3
     heads: int = 4
     batch: int = 64
     lr: float = 3e-3
@@ -363,7 +362,7 @@ def judge(folder: str | Path, target: str | Path | None = None) -> Path:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=15.0, help="all methods together")
+    parser.add_argument("--minutes", type=float, default=25.0, help="all methods together")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--data", help=f"folder with the published test zip and {CRAWL}")
     parser.add_argument("--out", help="JSON file of the runs of this seed")

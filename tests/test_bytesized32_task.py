@@ -3,7 +3,7 @@
 import copy
 import os
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -182,6 +182,13 @@ def test_published_rows_fit_and_survive_the_encoding():
 
 
 # ---------------------------------------------------------------------- the experiment, tiny
+
+def test_the_command_line_would_record_the_same_again():
+    """The recorded settings are the defaults, so the line in the docstring reproduces them."""
+    recorded = experiment.experiments.load_result("text_bytesized32")["provenance"]["config"]
+    defaults = experiment.experiments.rounded(asdict(experiment.Settings()))
+    assert recorded == defaults | {"minutes": recorded["minutes"]}
+
 
 def test_the_experiment_runs_and_is_summarised(tmp_path):
     rng = random.Random(0)
