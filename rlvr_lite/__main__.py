@@ -41,7 +41,14 @@ RESULTS = """examples:
                                                   ship score what was recorded? (minutes)
   python -m rlvr_lite results --verify video_base --items 60    one of them, on some test items
   python -m rlvr_lite results text_serial --run   run the experiment (hours), then record it:
-                                                  results/text_serial.json is written anew"""
+                                                  results/text_serial.json is written anew
+  python -m rlvr_lite results --run               the same for all results that need no further
+                                                  software (about 20 CPU hours)
+
+--run without a name makes every result but these, which need more than the package:
+{elsewhere}
+It ends with the results that judge finished models: policy_evaluation those of --folder, scaling_*
+those that ship (`checkpoints --rebuild` with the same --folder puts new ones in their place)."""
 CHECKPOINTS = """examples:
   python -m rlvr_lite checkpoints                 what ships with the package
   python -m rlvr_lite checkpoints --rebuild       train every shipped model that --folder lacks
@@ -116,7 +123,7 @@ def train(options: argparse.Namespace) -> None:
         print(f"{path} is there already; --force runs it again")
         return
     experiments_lab.check_settings(study, folder)
-    bases = lab.base or study.name
+    bases = lab.base(study.name)
     base = experiments_lab.model_folder(bases, "mle", options.seed, folder)
     based = "mle" in lab.methods and hasattr(study, "base")  # agents and tokenizers have none
     if based and options.method not in WITHOUT_BASE and not base.is_dir():
@@ -160,18 +167,13 @@ def evaluate(options: argparse.Namespace) -> None:
     line(options.split, found, {"changed": changed, "unchanged": [1 - c for c in changed]})
 
 
-# results that are not made of runs of a study -> how they are recorded
+# results that need the games' files, the simulator or a quiet machine -> how they are recorded
 ELSEWHERE = {
     "text_bytesized32": "python -m rlvr_lite.experiments_bytesized32 --help",
     "text_bytesized32_rewards": "python -m rlvr_lite.experiments_bytesized32 --help",
-    "policy_evaluation": "python -m rlvr_lite.experiments_policy --help",
     "video_planning": "python -m rlvr_lite.experiments_planning --help",
     "video_planning_training": "python -m rlvr_lite.experiments_planning --help",
-    "video_planning_unseen": "python -m rlvr_lite.experiments_planning --help",
     "video_ranking": "python -m rlvr_lite.experiments_ranking --help",
-    "scaling_text": "python -m rlvr_lite.experiments_scaling text",
-    "scaling_video": "python -m rlvr_lite.experiments_scaling video",
-    "scaling_video_single": "python -m rlvr_lite.experiments_scaling video_single",
     "bench_text": "make bench", "bench_video": "make bench", "bench_roofline": "make bench"}
 SHARES = ("exact", "official", "same", "f1", "success")  # shown in percent
 
@@ -208,18 +210,7 @@ def results(options: argparse.Namespace) -> None:
     from rlvr_lite.paths import results_folder
 
     if options.run:
-        from rlvr_lite.experiments_all import records as known
-        from rlvr_lite.experiments_lab import keep_seeds
-
-        for name in options.names or list(known()):
-            if name in ELSEWHERE:
-                raise ValueError(f"{name} is recorded by another command: {ELSEWHERE[name]}")
-            lab = known()[one_of(name, known(), "result")]
-            record = lab.records[name]
-            keep_seeds(results_folder() / f"{name}.json", options.seeds)
-            lab.run_all(lab.studies[record.study], list(record.methods), options.seeds,
-                        options.folder, options.jobs)
-            print(lab.summarise(name, options.folder))
+        run(options)
         return
     folder = results_folder()
     records = {p.stem: json.loads(p.read_text("utf-8")) for p in sorted(folder.glob("*.json"))}
@@ -239,6 +230,35 @@ def results(options: argparse.Namespace) -> None:
         print(f"{name:<28}{records[name]['title']}")
 
 
+def run(options: argparse.Namespace) -> None:
+    """Run what the named results need, and record them; all that can be, where none is named.
+
+    Raises:
+        ValueError: an unknown name, one of another command, or seeds that would be lost.
+    """
+    from rlvr_lite.experiments_all import JUDGEMENTS, judge, records
+    from rlvr_lite.experiments_lab import keep_seeds
+    from rlvr_lite.paths import results_folder
+
+    labs = records()
+    names = options.names or [*labs, *JUDGEMENTS]
+    for name in names:
+        if name in ELSEWHERE:
+            raise ValueError(f"{name} is recorded by another command: {ELSEWHERE[name]}")
+        one_of(name, (*labs, *JUDGEMENTS), "result")
+        if not name.startswith("scaling_"):
+            keep_seeds(results_folder() / f"{name}.json", options.seeds)
+    for count, name in enumerate(names, 1):
+        print(f"result {count} of {len(names)}: {name}", flush=True)
+        if name in JUDGEMENTS:
+            judge(name, options.seeds, options.folder)
+            continue
+        record = labs[name].records[name]
+        labs[name].run_all(labs[name].studies[record.study], list(record.methods), options.seeds,
+                           options.folder, options.jobs)
+        print(labs[name].summarise(name, options.folder))
+
+
 def verify(names: list[str], records: dict[str, dict], items: int | None) -> None:
     """Say whether results are consistent and shipped models score what was recorded.
 
@@ -253,12 +273,12 @@ def verify(names: list[str], records: dict[str, dict], items: int | None) -> Non
     from rlvr_lite.checkpoints import SHIPPED
 
     for name in names:
-        one_of(name, {**records, **SHIPPED}, "result or checkpoint")
+        one_of(name, {**records, **SHIPPED, **judge.NETWORKS}, "result or checkpoint")
     files = [name for name in records if name in names or not names]
     wrong = [f"{name}: {text}" for name in files for text in judge.contradictions(records[name])]
     if files:
         print("\n".join(wrong) if wrong else f"{len(files)} result(s) are consistent")
-    chosen = [name for name in SHIPPED if name in names or not names]
+    chosen = [name for name in (*SHIPPED, *judge.NETWORKS) if name in names or not names]
     if chosen:
         with progress():
             found = judge.verify(chosen, records, items)
@@ -351,7 +371,9 @@ def arguments() -> argparse.ArgumentParser:
 
     train_arguments(command(train, "train one method of a study with one seed", TRAIN))
     evaluate_arguments(command(evaluate, "score a saved model of a text study", EVALUATE))
-    results_arguments(command(results, "show, verify or make the recorded results", RESULTS))
+    others = "\n".join(f"  {name:<26}{how}" for name, how in ELSEWHERE.items())
+    results_arguments(command(results, "show, verify or make the recorded results",
+                              RESULTS.format(elsewhere=others)))
     add = command(checkpoints, "list or rebuild the models that ship", CHECKPOINTS)
     add("--rebuild", action="store_true", help="train them anew (hours)")
     add("--folder", default="runs", help="where the training is kept (default: runs)")

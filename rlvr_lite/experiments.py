@@ -78,12 +78,25 @@ def load_runs(folder: Path) -> list[Run]:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write JSON atomically, numbers rounded to six digits."""
+    """Write JSON atomically, numbers rounded to six digits, a row of a table on one line."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(rounded(data), indent=1, sort_keys=False) + "\n")
+    temporary.write_text(_lines(rounded(data)) + "\n")
     os.replace(temporary, path)
+
+
+def _lines(data: Any, indent: str = "\n", width: int = 400) -> str:
+    """JSON text that breaks lines only inside what is longer than `width`: half the size of an
+    indented file, and a change shows as a changed row."""
+    flat = json.dumps(data)
+    if len(flat) <= width or not isinstance(data, (dict, list)):
+        return flat
+    inner = indent + " "
+    if isinstance(data, list):
+        return f"[{inner}" + f",{inner}".join(_lines(v, inner) for v in data) + f"{indent}]"
+    parts = (f"{json.dumps(k)}: {_lines(v, inner)}" for k, v in data.items())
+    return "{" + inner + f",{inner}".join(parts) + indent + "}"
 
 
 def rounded(data: Any) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import json
 import os
 import sys
@@ -82,9 +83,13 @@ def log_of(study: Any, method: str, seed: int) -> Callable[[str], None]:
                               f"{line}", flush=True)
 
 
+LATER = (("trace", True), ("episodes", None))  # younger settings, as all older records had them
+
+
 def settings_of(study: Any) -> dict:
     """Everything that shapes a run; not its title, its claim and the paper's numbers."""
-    return {k: v for k, v in asdict(study).items() if k not in ("paper", "title", "claim")}
+    return {k: v for k, v in asdict(study).items()
+            if k not in ("paper", "title", "claim") and (k, v) not in LATER}
 
 
 def check_settings(study: Any, folder: Path) -> None:
@@ -163,7 +168,7 @@ class Laboratory:
         comparisons: the methods of a record -> the differences it reports.
         prepare: called once before processes fork.
         metric: what a single run is summed up by.
-        base: study in whose folder the base models lie; None: each study has its own.
+        base: a study's name -> the one in whose folder its base models lie.
     """
 
     studies: dict[str, Any]
@@ -172,7 +177,7 @@ class Laboratory:
     comparisons: Callable[[list[str]], list[Comparison]]
     prepare: Callable[[], Any] = dict  # nothing to prepare
     metric: str = "exact"
-    base: str | None = None
+    base: Callable[[str], str] = str
 
     def run_one(self, study: Any, method: str, seed: int, folder: str | Path) -> Path:
         """One run, unless it is done already; returns the path of its file.
@@ -198,16 +203,21 @@ class Laboratory:
             raise ValueError(f"no method {', '.join(sorted(unknown))}; "
                              f"there are {', '.join(self.methods)}")
         self.prepare()
+        count, total = itertools.count(1), len(methods) * len(seeds)
+
+        def tell(path: Path) -> None:
+            print(f"run {next(count)} of {total}: {path}", flush=True)
+
         stages = [["mle"] if "mle" in methods else [], [m for m in methods if m != "mle"]]
         for stage in stages:
             wanted = [(study, m, s, folder) for m in stage for s in seeds]
             if jobs == 1:
                 for run in wanted:
-                    self.run_one(*run)
+                    tell(self.run_one(*run))
                 continue
             with ProcessPoolExecutor(jobs) as pool:
                 for done in [pool.submit(self.run_one, *run) for run in wanted]:
-                    done.result()
+                    tell(done.result())
 
     def changed_study(self, name: str, changes: list[str]) -> Any:
         """A study with other settings: `["traces=4000", "seconds=60"]`."""

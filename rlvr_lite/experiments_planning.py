@@ -8,10 +8,10 @@ simulator (`pip install rlvr-lite[video]`) and one process per task.
         --methods random oracle --models mle=runs/video_base/base-{seed}/model --out runs/planning
     python -m rlvr_lite.experiments_planning --summarise --out runs/planning
 
-Each (task, method, seed) is one file; what is there is not made again. With `--plans training` or
-`--plans unseen` nothing is searched: the planner chooses among 48 recorded plans, from moments
-that looked like the present one, of episodes that the world models were trained on or of test
-episodes; `nearest` and `drawn` are imitation without a world model.
+Each (task, method, seed) is one file; what is there is not made again. With `--plans training`
+nothing is searched: the planner chooses among 48 recorded plans, from moments that looked like the
+present one, of episodes that the world models were trained on; `nearest` and `drawn` are imitation
+without a world model.
 Source: RLVR-World table 12 (the cross-entropy method on PushT, the planner of DINO-WM).
 Differs from the paper: two drawers and a block in place of PushT; the distance that a plan has to
 close is read from the imagined frames, not measured between image features.
@@ -51,8 +51,7 @@ from rlvr_lite.worlds.robot_video import TASKS, episodes
 NAME, TITLE = "video_planning", "Planning inside the world model"
 SOURCES = {"invented": None, "training": "train", "unseen": "test"}  # of plans -> split
 RECORDS = {"invented": (NAME, TITLE),
-           "training": (f"{NAME}_training", f"{TITLE}: plans of training episodes"),
-           "unseen": (f"{NAME}_unseen", f"{TITLE}: plans of test episodes")}
+           "training": (f"{NAME}_training", f"{TITLE}: plans of training episodes")}
 WITHOUT_MODEL = ("random", "drawn", "nearest", "oracle")
 WITHOUT_SEED = ("nearest", "oracle")  # where plans are not invented
 ORDER = ("random", "drawn", "nearest", "mle", "rlvr", "oracle")
@@ -76,7 +75,7 @@ def plan_starts(task: str, method: str, folder: str | None, starts: int, seed: i
         seed: of planner and sampling.
         config: of the planner.
         temperature: of the world model; 0 is greedy.
-        plans: one of `SOURCES`.
+        plans: one of `RECORDS`.
 
     Returns:
         {"success": one 0 or 1 per start, "cpu_seconds"}.
@@ -175,7 +174,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--temperature", type=float, default=0.0, help="of the world model")
     for name in ("horizon", "population", "elites", "iterations"):
         parser.add_argument(f"--{name}", type=int, default=getattr(CEMConfig, name))
-    parser.add_argument("--plans", choices=SOURCES, default="invented", help="where they are from")
+    parser.add_argument("--plans", choices=RECORDS, default="invented", help="where they are from")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     config = CEMConfig(chosen.horizon, chosen.population, chosen.elites, chosen.iterations)

@@ -1,9 +1,14 @@
 """The text-game experiments: what is trained, on what, beside which controls.
 
 Two studies, each a table of methods with the same start model and the same compute:
-    text_natural   the paper's setting: verified traces of (almost only) *changed* transitions,
-                   then RL on natural play; most of the gain is "do not edit"
+    text_natural   the paper's setting: verified traces of *changed* transitions only, then RL
+                   on natural play; most of the gain is "do not edit"
     text_serial    scarce traces, long waits: RL has to make a chain of thought reliable
+two further ones, text_natural with a base that has seen what it is to change nothing:
+    text_few_unchanged   two dozen of its 3,000 traces are of unchanged transitions
+    text_all_traces      the traces are those of play as it comes
+and one without any chain of thought
+    text_direct          text_natural with answers in place of traces: more bias stays
 and further tables, of one change at a time to the RL of a study:
     text_mix       to text_natural: how many unchanged questions RL asks
     text_transfer  to text_serial, with less time: RL asks about one of the two games
@@ -70,6 +75,7 @@ class Study:
         unchanged_traces: share of the unchanged transitions that the traces keep.
         prompts: further questions with their gold next state: what RL may ask and verify.
         screen: RL asks only those prompts that the base does not always answer right.
+        trace: whether the model writes a rule trace before its answer.
         families, held_out: the games of training, and those of the split "families".
         base: MLE of the base. Its weight decay is high: such a base is better than one that has
             learned its traces by heart, and it still doubts, so that RL can explore.
@@ -83,6 +89,7 @@ class Study:
     prompts: int
     unchanged_traces: float = 1.0
     screen: bool = False
+    trace: bool = True
     families: tuple[str, ...] = TRAINED
     held_out: tuple[str, ...] = HELD_OUT
     width: int = 64
@@ -101,14 +108,23 @@ class Study:
 THREE = ("tea", "baking", "freezing")
 STUDIES = {s.name: s for s in (
     Study("text_natural", "Text game, biased traces, natural play",
-          NATURAL, traces=3000, prompts=3000, unchanged_traces=0.004, seconds=60.0,
+          NATURAL, traces=3000, prompts=3000, unchanged_traces=0.0, seconds=60.0,
           families=THREE, held_out=("breakfast",), claim="text_accuracy",
-          base=MLEConfig(steps=3000, lr=3e-3, weight_decay=0.3, validate_every=300),
+          base=MLEConfig(steps=5000, lr=3e-3, weight_decay=0.3, validate_every=500),
           paper=paper.text_game_rows()),
     Study("text_serial", "Text game, scarce traces and long waits", SERIAL, traces=600,
           prompts=2000, screen=True, families=("tea", "baking"), held_out=("breakfast",),
           claim="text_changed"),
 )}
+STUDIES["text_few_unchanged"] = replace(
+    STUDIES["text_natural"], name="text_few_unchanged", unchanged_traces=0.004, claim=None,
+    paper={}, title="Text game, natural play: two dozen unchanged traces among 3,000")
+STUDIES["text_all_traces"] = replace(
+    STUDIES["text_natural"], name="text_all_traces", unchanged_traces=1.0, claim=None, paper={},
+    title="Text game, natural play: traces of play as it comes")
+STUDIES["text_direct"] = replace(
+    STUDIES["text_natural"], name="text_direct", trace=False,
+    title="Text game, natural play: answers of changed transitions, no traces")
 STUDIES["text_sweeps"] = replace(
     STUDIES["text_serial"], name="text_sweeps", claim=None, seconds=120.0,
     title="Text game, long waits: one change at a time to RL")
@@ -231,7 +247,7 @@ def trivial(study: Study, seed: int, folder: Path) -> Run:
 
 def mle(study: Study, seed: int, folder: Path) -> Run:
     """The base: MLE on the traces, to its validation plateau; saved for the other methods."""
-    task, place = task_for(), run_folder(study.name, "mle", seed, folder)
+    task, place = task_for(study.trace), run_folder(study.name, "mle", seed, folder)
     model = build(tokenizer().vocab_size, study.width, study.layers, hidden=int(2.5 * study.width),
                   seed=seed)
     history = train_mle(model, pairs(task, data(study, "traces", seed)),
@@ -246,7 +262,7 @@ def mle(study: Study, seed: int, folder: Path) -> Run:
 
 def mle_continued(study: Study, seed: int, folder: Path) -> Run:
     """More MLE on the same traces, for as many CPU seconds as RL gets."""
-    task = task_for()
+    task = task_for(study.trace)
     return _more_mle(study, seed, folder, "mle_continued", task, load_base(study, seed, folder),
                      pairs(task, data(study, "traces", seed)), study.seconds, lr=1e-3)
 
@@ -351,7 +367,7 @@ def reinforce(study: Study, seed: int, folder: Path, name: str = "rlvr", kind: s
     `offered` are the questions that RL may ask; None: those of the study. What screening them
     costs is taken off the budget. Where it would leave less than one batch, all are asked.
     """
-    task = task_for(reward=kind, max_new=ROLLOUT)
+    task = task_for(study.trace, reward=kind, max_new=ROLLOUT)
     place = run_folder(study.name, name, seed, folder)
     model = load_base(study, seed, folder)
     config = replace(study.rl, seed=seed, **changes)
@@ -369,7 +385,7 @@ def reinforce(study: Study, seed: int, folder: Path, name: str = "rlvr", kind: s
                          validate=validator(task, study), validate_every=50,
                          folder=place, budget_cpu_seconds=study.seconds - spent,
                          log=log_of(study, name, seed))
-    model, task = merge(model), task_for()
+    model, task = merge(model), task_for(study.trace)
     keep(model, place / "model")
     run = evaluate(model, task, study, seed, name, splits)
     run.notes |= {"prompts": len(asked), "offered": len(offered)}
@@ -394,7 +410,7 @@ METHODS: dict[str, Callable[..., Run]] = {
     "rlvr_task_specific": functools.partial(reinforce, name="rlvr_task_specific",
                                             kind="task_specific"),
 }
-MAIN = tuple(METHODS)
+MAIN = ("trivial", "mle", "mle_continued", "mle_gold_answers", "rejection_finetuning", "rlvr")
 
 GROUPS = (2, 4, 8, 16, 32)
 # One change at a time to the RL of a study; the row "rlvr" (32 questions, groups of 8, rank 16)
@@ -460,7 +476,10 @@ def comparisons(methods: list[str]) -> list[Comparison]:
 
 METRICS = ("exact", "official", "same")
 RECORDS = {
-    "text_natural": Record("text_natural", MAIN, metrics=METRICS),
+    "text_natural": Record("text_natural", (*MAIN, "rlvr_task_specific"), metrics=METRICS),
+    "text_direct": Record("text_direct", MAIN, metrics=METRICS),
+    **{name: Record(name, ("trivial", "mle", "mle_continued", "rlvr"), metrics=METRICS)
+       for name in ("text_few_unchanged", "text_all_traces")},
     "text_serial": Record("text_serial", MAIN, metrics=METRICS),
     "text_mix": Record(
         "text_natural", ("trivial", "mle", *MIXES, "rlvr"),

@@ -7,6 +7,7 @@ and three further tables:
     video_lora     seven frames ahead once more, with LoRA in place of all weights
     video_metrics  one frame ahead, one model for each metric as reward, judged by all metrics
     video_levers   seven frames ahead, one change at a time to RL, and three times as much MLE
+    video_small    video_levers with a tenth of the episodes: which method learns them by heart?
 A run is (study, method, seed); see `experiments` for how runs become `results/*.json`.
 
     python -m rlvr_lite.experiments_video video_multi --seeds 0 1 2 --jobs 2 --folder runs
@@ -71,6 +72,7 @@ class VideoStudy:
         horizon: frames that are predicted.
         judged: frames of a rollout that the reward looks at; None: all.
         per_episode: training clips of each training episode.
+        episodes: training episodes of each task, evenly spaced; None: all.
         width, layers, hidden: the Llama.
         base: MLE of the base model.
         rl: GRPO; `rank` of LoRA, 0 trains all weights.
@@ -86,6 +88,7 @@ class VideoStudy:
     rl: GRPOConfig = field(hash=False)
     rank: int = 0
     per_episode: int = 6
+    episodes: int | None = None
     width: int = 128
     layers: int = 3
     hidden: int = 384
@@ -116,6 +119,10 @@ STUDIES["video_metrics"] = replace(
 STUDIES["video_levers"] = replace(
     STUDIES["video_multi"], name="video_levers", claim=None, paper={}, seconds=200.0,
     title="Robot video, seven frames ahead: one change at a time")
+STUDIES["video_small"] = replace(
+    STUDIES["video_levers"], name="video_small", episodes=24,
+    base=replace(STUDIES["video_levers"].base, steps=400, validate_every=40),
+    title="Robot video, seven frames ahead: a tenth of the episodes")
 
 
 # ---------------------------------------------------------------- data
@@ -130,6 +137,21 @@ def data(split: str, per_episode: int, horizon: int | None = None) -> list[Clip]
     """Tokenized clips of all three tasks; the same for every seed and method."""
     return [clip for task in TASKS
             for clip in clips(episodes(task, split), video_tokens(), per_episode, 0, horizon)]
+
+
+@functools.lru_cache(maxsize=2)
+def training(study: VideoStudy) -> list[Clip]:
+    """The clips that a study trains on."""
+    found = data("train", study.per_episode)
+    if study.episodes is None:
+        return found
+    counts = {task: len(episodes(task, "train").task_seed) for task in TASKS}
+    if study.episodes > min(counts.values()):
+        raise ValueError(f"there are {min(counts.values())} training episodes of a task, "
+                         f"got episodes={study.episodes}")
+    kept = {task: {i * n // study.episodes for i in range(study.episodes)}
+            for task, n in counts.items()}
+    return [clip for clip in found if clip.number in kept[clip.episodes.task]]
 
 
 def task_for(study: VideoStudy, **options) -> RobotVideoTask:
@@ -220,18 +242,23 @@ def floor(study: VideoStudy, seed: int, folder: Path) -> Run:
                     lambda task, clip: task.decode(task.answer(clip), clip))
 
 
+def base_of(study: str) -> str:
+    """The folder of a study's base models; all studies of all episodes share theirs."""
+    return BASE if STUDIES[study].episodes is None else f"{study}_base"
+
+
 def base_model(study: VideoStudy, seed: int, folder: Path):
     """The base of this seed, trained to its validation plateau; (model, history)."""
-    place = run_folder(BASE, "mle", seed, folder)
+    place = run_folder(base_of(study.name), "mle", seed, folder)
     same_settings(place.parent / "study.json", {k: v for k, v in settings_of(study).items() if k in
-                                                ("per_episode", "width", "layers", "hidden",
-                                                 "base")})
+                                                ("per_episode", "episodes", "width", "layers",
+                                                 "hidden", "base")})
     note = place / "history.json"
     if not note.is_file():
         model = build(video_tokens().vocab_size, study.width, study.layers, hidden=study.hidden,
                       max_tokens=256, seed=seed)
         multi = STUDIES["video_multi"]
-        history = train_mle(model, gold_pairs(data("train", study.per_episode)),
+        history = train_mle(model, gold_pairs(training(study)),
                             replace(study.base, seed=seed), validator(multi),
                             best="validation_logp", folder=place, log=log_of(multi, "mle", seed))
         save(model, place / "model")
@@ -241,7 +268,7 @@ def base_model(study: VideoStudy, seed: int, folder: Path):
 
 def model_place(study: str, method: str, seed: int, folder: Path) -> Path:
     """Where a finished run has left its model; the base is shared."""
-    return model_folder(BASE if method == "mle" else study, method, seed, folder)
+    return model_folder(base_of(study) if method == "mle" else study, method, seed, folder)
 
 
 def mle(study: VideoStudy, seed: int, folder: Path) -> Run:
@@ -253,25 +280,27 @@ def mle(study: VideoStudy, seed: int, folder: Path) -> Run:
 
 
 def mle_continued(study: VideoStudy, seed: int, folder: Path, name: str = "mle_continued",
-                  times: float = 1.0) -> Run:
+                  times: float = 1.0, to_the_end: bool = False) -> Run:
     """More MLE on the same clips, for the CPU seconds of RL (or `times` as many).
 
     The weights with the best LPIPS of greedy validation rollouts are kept: a choice that RLVR does
     not get. It ends early where five validations of twelve in a row bring no better ones.
+    With `to_the_end` it gets no such help either: all seconds, and the last weights.
     """
     model, _ = base_model(study, seed, folder)
     place = run_folder(study.name, name, seed, folder)
-    pairs = gold_pairs(data("train", study.per_episode))
+    pairs = gold_pairs(training(study))
     steps = planned_steps(place, times * study.seconds, model, pairs, study.base, probe=20)
     config = replace(study.base, steps=steps, lr=study.base.lr / 3, seed=seed + 1,
-                     validate_every=max(4, steps // 12), patience=5)
+                     validate_every=max(4, steps // 12), patience=None if to_the_end else 5)
     validate = validator(study)
 
     def likeness(model) -> dict[str, float]:
         found = validate(model)
         return found | {"validation_likeness": -found["validation_lpips_greedy"]}
-    history = train_mle(model, pairs, config, likeness, best="validation_likeness",
-                        folder=place, log=log_of(study, name, seed))
+    history = train_mle(model, pairs, config, likeness, folder=place,
+                        best=None if to_the_end else "validation_likeness",
+                        log=log_of(study, name, seed))
     run = evaluate(model, study, seed, name)
     run.history, run.cost = history, mle_cost(history, config.batch)
     return run
@@ -286,7 +315,7 @@ def reinforce(study: VideoStudy, seed: int, folder: Path, name: str = "rlvr",
         model = add_lora(model, rank, alpha=2 * rank, seed=seed)
     task = task_for(study, **{"judged": study.judged, "credit": "frame"} | (options or {}))
     place = run_folder(study.name, name, seed, folder)
-    history = train_grpo(model, task, data("train", study.per_episode),
+    history = train_grpo(model, task, training(study),
                          replace(study.rl, seed=seed, **changes), validator(study), 50, place,
                          log_of(study, name, seed), study.seconds)
     model = merge(model)
@@ -322,13 +351,13 @@ METHODS: dict[str, Callable[..., Run]] = {
     "repetition_rejection": repetition_rejection,
     "mle_continued": mle_continued,
     "mle_continued_3x": functools.partial(mle_continued, name="mle_continued_3x", times=3.0),
+    "mle_to_the_end": functools.partial(mle_continued, name="mle_to_the_end", to_the_end=True),
     "rlvr": reinforce,
     "rlvr_lora": functools.partial(reinforce, name="rlvr_lora", rank=32, lr=1e-3),
     "rlvr_repetition_penalty": functools.partial(
         reinforce, name="rlvr_repetition_penalty", options={"repetition_penalty": 0.05}),
 }
-MAIN = tuple(METHODS)
-SINGLE = tuple(m for m in MAIN if m not in ("repetition_rejection", "rlvr_repetition_penalty"))
+MAIN = ("trivial", "floor", "mle", "mle_continued", "rlvr")
 # RLVR with one metric alone as reward: the rows of the paper's five-by-five matrix
 JUDGES = ("l1", "mse", "psnr", "ssim", "lpips")
 BY_METRIC = {f"rlvr_{name}": functools.partial(
@@ -352,16 +381,18 @@ def comparisons(methods: list[str]) -> list[Comparison]:
 
 RECORDS = {
     "video_metrics": Record("video_metrics", ("trivial", "mle", *BY_METRIC), metrics=JUDGES),
-    "video_single": Record("video_single", SINGLE, metrics=METRICS),
-    "video_multi": Record("video_multi", MAIN, metrics=(*METRICS, *(
-        f"lpips_{t}" for t in range(1, 8)))),
-    "video_lora": Record("video_lora", ("trivial", "floor", "mle", "mle_continued", "rlvr"),
-                         metrics=METRICS),
+    "video_single": Record("video_single", MAIN, metrics=METRICS),
+    "video_multi": Record("video_multi", ("trivial", "floor", "mle", "repetition_rejection",
+                                          "mle_continued", "rlvr"),
+                          metrics=(*METRICS, *(f"lpips_{t}" for t in range(1, 8)))),
+    "video_lora": Record("video_lora", MAIN, metrics=METRICS),
     "video_levers": Record("video_levers", ("trivial", "mle", "mle_continued", "mle_continued_3x",
                                             "rlvr", "rlvr_lora", "rlvr_repetition_penalty",
                                             *BY_GROUP), metrics=METRICS),
+    "video_small": Record("video_small", ("trivial", "floor", "mle", "mle_continued",
+                                          "mle_to_the_end", "rlvr"), metrics=METRICS),
 }
-LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, video_tokens, "lpips", BASE)
+LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, video_tokens, "lpips", base_of)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,9 @@ and items would move, so that a base and its RLVR model could be taken for each 
 about what is left where one answer in two hundred comes out differently. Only some of the N
 items, n of them spread evenly, may miss the mean of all by 3 standard errors in addition,
     3 (half / 1.96) sqrt(N / n - 1)
+The small networks of chapter 12 are judged by the recorded episodes that ship with them: an image
+policy has to choose the first actions that it chose in the simulator, a read-out has to judge the
+true last frames as it did in results/policy_evaluation.json.
 Source: the honesty rules of the book.
 """
 
@@ -25,6 +28,7 @@ import torch
 
 from rlvr_lite import (
     checkpoints,
+    experiments_policy,
     experiments_text,
     experiments_tokenizers,
     experiments_video,
@@ -32,10 +36,18 @@ from rlvr_lite import (
 )
 from rlvr_lite.evaluation import mean, scores, spread
 from rlvr_lite.experiments import find
+from rlvr_lite.policy_evaluation import judge, recorded, through_tokenizer
+from rlvr_lite.tasks.robot_policies import LEVELS, SKIP, load_policy, load_readout
+from rlvr_lite.worlds.robot_video import TASKS
 
 SHARE = 0.1      # of half the recorded interval
 ROUNDING = 2e-6  # recorded numbers have six digits
 KEYS = ("method", "decoding", "subset", "metric")
+# mean error allowed of first actions in [-1, 1]: frames as recorded cost up to 0.010, the nearest
+# other policy of the same task is 0.028 off
+ACTIONS = 0.015
+NETWORKS = {f"policies/{task}_{what}": (task, what)
+            for task in TASKS for what in (*LEVELS, "readout")}
 
 
 # ---------------------------------------------------------------- recorded files
@@ -109,9 +121,9 @@ def verify(names: list[str], records: dict[str, dict], items: int | None = None,
     """Judge checkpoints by name, one thread, as they were recorded.
 
     Args:
-        names: some of `checkpoints.SHIPPED`.
+        names: some of `checkpoints.SHIPPED` and `NETWORKS`.
         records: name -> result, as in results/*.json.
-        items: None answers all test items; a number only so many of them.
+        items: None answers all test items; a number only so many of them (not of networks).
         log: is told what is being done.
     """
     threads, found = torch.get_num_threads(), []
@@ -120,7 +132,8 @@ def verify(names: list[str], records: dict[str, dict], items: int | None = None,
         for step, name in enumerate(names):
             log(f"step {step}/{len(names)} {name}")
             start = time.time()
-            found.append(check(name, records, items))
+            found.append(check_network(name, records) if name in NETWORKS
+                         else check(name, records, items))
             found[-1].seconds = time.time() - start
         log(f"step {len(names)}/{len(names)} done")
     finally:
@@ -154,6 +167,50 @@ def check(name: str, records: dict[str, dict], items: int | None = None) -> Chec
         found.verdict = "off"
         found.reason = "model, data or code are not those of the recorded run"
     return found
+
+
+def check_network(name: str, records: dict[str, dict]) -> Check:
+    """Judge an image policy by its first actions, a read-out by its verdicts."""
+    task, what = NETWORKS[name]
+    found = Check(name, "success" if what == "readout" else "actions")
+    try:
+        if what == "readout":
+            values, row = verdicts(task), of_readout(records, task)
+            found.recorded, found.tolerance = row["mean"], tolerance(row, 1, 1)
+        else:
+            real = recorded(task)
+            acts = real.actions[real.row(what), :, :SKIP]                   # (S, SKIP, 4)
+            now = load_policy(task, what).act(real.first, real.goals)
+            values = abs(now - acts).mean((1, 2)).tolist()
+            found.recorded, found.tolerance = 0.0, ACTIONS
+        found.now, found.items = mean(values), len(values)
+    except FileNotFoundError as error:
+        found.verdict, found.reason = "missing", str(error)
+        return found
+    except Exception as error:  # whatever a damaged file makes its reader raise
+        found.verdict, found.reason = "unreadable", f"{type(error).__name__}: {error}"
+        return found
+    if not abs(found.now - found.recorded) <= found.tolerance:  # NaN is off
+        found.verdict = "off"
+        found.reason = "the network, its recorded episodes or the code are not those of then"
+    return found
+
+
+def verdicts(task: str) -> list[float]:
+    """Success of every policy and start, as the read-out sees the true last frames."""
+    real, readout, tokens = recorded(task), load_readout(task), experiments_video.video_tokens()
+    found: list[float] = []
+    for row in map(real.row, experiments_policy.POLICIES):
+        last = through_tokenizer(tokens, real.final[row], real.first)
+        found += judge(task, readout, last, real.goals).astype(float).tolist()
+    return found
+
+
+def of_readout(records: dict[str, dict], task: str) -> dict:
+    """The row of the read-out's verdicts; FileNotFoundError where there is none."""
+    if experiments_policy.NAME not in records:
+        raise FileNotFoundError(f"no results/{experiments_policy.NAME}.json")
+    return find(records[experiments_policy.NAME], "readout", subset=task, metric="success")
 
 
 def of_seed(records: dict[str, dict], study: str, method: str, metric: str,
@@ -226,10 +283,10 @@ def table(found: list[Check]) -> str:
     def cell(value: float | None) -> str:
         return f"{'-':>10}" if value is None else f"{value:10.5f}"
 
-    lines = [f"{'checkpoint':<30}{'metric':<7}{'items':>6}{'recorded':>10}{'now':>10}"
+    lines = [f"{'checkpoint':<33}{'metric':<8}{'items':>5}{'recorded':>10}{'now':>10}"
              f"{'tolerance':>10}{'s':>5}  verdict"]
     for c in found:
-        lines.append(f"{c.name:<30}{c.metric:<7}{c.items:>6}{cell(c.recorded)}{cell(c.now)}"
+        lines.append(f"{c.name:<33}{c.metric:<8}{c.items:>5}{cell(c.recorded)}{cell(c.now)}"
                      f"{cell(c.tolerance)}{c.seconds:5.0f}  {c.verdict}")
         lines += [f"    {c.reason.splitlines()[0]}"] if c.reason else []
     return "\n".join(lines)

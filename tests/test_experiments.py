@@ -206,6 +206,16 @@ def test_a_budget_of_mle_steps_is_measured_once_and_kept(monkeypatch, tmp_path):
     assert plan("b", 1.0) == 20, "never fewer than `least`"
 
 
+def test_a_result_file_has_a_row_on_a_line_and_reads_back_the_same(tmp_path):
+    rows = [{"method": f"m{i}", "per_seed": [0.1, 0.25], "note": 'a "quote"\n'} for i in range(20)]
+    data = {"experiment": "x", "rows": rows, "curves": {"m": rows}, "cost": [], "paper": {}}
+    experiments.write_json(tmp_path / "x.json", data)
+    text = (tmp_path / "x.json").read_text()
+    assert experiments.json.loads(text) == data
+    assert sum(line.strip().startswith('{"method"') for line in text.splitlines()) == 40
+    assert max(map(len, text.splitlines())) < 120
+
+
 def test_records_hold_the_settings_of_the_code():
     """A study that is changed after its record was made would describe another experiment."""
     from rlvr_lite.experiments_all import records
@@ -219,3 +229,15 @@ def test_records_hold_the_settings_of_the_code():
             assert config == experiments.rounded(settings_of(study)), name
             checked += 1
     assert checked >= 14
+
+
+def test_records_hold_the_methods_of_the_code():
+    """Else the same command would write another table, and the texts on it would be wrong."""
+    from rlvr_lite.experiments_all import records
+
+    recorded = {name: lab.records[name].methods for name, lab in records().items()
+                if (experiments.results_folder() / f"{name}.json").is_file()}
+    for name, methods in recorded.items():
+        rows = experiments.load_result(name)["rows"]
+        assert list(dict.fromkeys(row["method"] for row in rows)) == list(methods), name
+    assert len(recorded) >= 14

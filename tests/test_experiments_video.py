@@ -7,7 +7,7 @@ import torch
 
 from rlvr_lite import experiments, experiments_tokenizers, experiments_video, paper
 from rlvr_lite.experiments_all import records, studies
-from rlvr_lite.experiments_lab import run_folder
+from rlvr_lite.experiments_lab import Record, run_folder
 from rlvr_lite.grpo import GRPOConfig
 from rlvr_lite.mle import MLEConfig
 from rlvr_lite.perceptual import Perceptual
@@ -53,7 +53,8 @@ METHODS = ("trivial", "floor", "mle", "repetition_rejection", "mle_continued", "
 def test_every_method_runs_and_becomes_a_record(world, monkeypatch):
     study = small("video_multi", horizon=3, judged=2)
     monkeypatch.setitem(experiments_video.STUDIES, "video_multi", study)
-    lab = replace(experiments_video.LAB, prepare=experiments_video.video_tokens)
+    lab = replace(experiments_video.LAB, prepare=experiments_video.video_tokens, records={
+        "video_multi": Record("video_multi", METHODS, metrics=experiments_video.METRICS)})
     lab.run_all(study, list(METHODS), [0], world)
     monkeypatch.setattr("rlvr_lite.experiments_lab.results_folder", lambda: world)
     path = lab.summarise("video_multi", world)
@@ -78,6 +79,24 @@ def test_both_studies_share_one_base(world):
     assert made.stat().st_mtime_ns == before
     assert set(run.scores["test"]) == {"greedy", "sampled", "best"}
     assert run.notes["best"] in [list(d) for d in experiments_video.DECODINGS]
+
+
+def test_a_study_of_few_episodes_has_clips_and_a_base_of_its_own(world, monkeypatch):
+    monkeypatch.setattr(experiments_video, "TASKS", ("push",))
+    monkeypatch.setattr(experiments_video, "episodes", lambda task, split: episodes(4, 0))
+    experiments_video.training.cache_clear()
+    study = small("video_small", horizon=3, judged=None)
+    with pytest.raises(ValueError, match="4 training episodes of a task, got episodes=24"):
+        experiments_video.training(study)
+    study = replace(study, episodes=2)
+    assert {clip.number for clip in experiments_video.training(study)} == {0, 2}
+    assert len(experiments_video.training(replace(study, episodes=None))) == 2 * len(
+        experiments_video.training(study))
+    experiments_video.LAB.run_one(study, "mle", 0, world)
+    run = experiments.load_run(experiments_video.LAB.run_one(study, "mle_to_the_end", 0, world))
+    assert run.cost["steps"] == run.history[-1]["step"] >= 20, "no early end"
+    assert (world / "video_small_base" / "base-0" / "model").is_dir()
+    assert not (world / experiments_video.BASE).exists()
 
 
 def test_a_base_of_another_size_is_not_taken_for_this_one(world):

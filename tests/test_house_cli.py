@@ -90,7 +90,8 @@ def test_a_result_is_shown_by_its_own_metric_and_decoding(folder, capsys):
     (["text_x", "--decoding", "gredy"], "no decoding in text_x 'gredy'"),
     (["text_x", "--subset", "chnged"], "no subset in text_x 'chnged'"),
     (["--decoding", "greedy"], "name it first"),
-    (["policy_evaluation", "--run"], "rlvr_lite.experiments_policy"),
+    (["video_ranking", "--run"], "rlvr_lite.experiments_ranking"),
+    (["scaling_moon", "--run"], "no result 'scaling_moon'"),
     (["text_serial", "--run", "--seeds", "0"], "holds seeds 0, 1; [1] would be lost")])
 def test_a_wrong_question_about_results_is_answered(folder, capsys, words, message):
     (folder / "text_serial.json").write_text(json.dumps(record()))
@@ -98,13 +99,50 @@ def test_a_wrong_question_about_results_is_answered(folder, capsys, words, messa
     assert message in capsys.readouterr().err
 
 
-def test_results_outside_of_the_studies_say_how_they_are_recorded():
-    from rlvr_lite.experiments_all import records
+def test_results_outside_of_the_studies_say_how_they_are_recorded(capsys):
+    from rlvr_lite.experiments_all import JUDGEMENTS, records
 
     there = {p.stem for p in results_folder().glob("*.json")
              if "rows" in json.loads(p.read_text("utf-8"))}
-    assert there <= set(records()) | set(cli.ELSEWHERE)
-    assert not set(records()) & set(cli.ELSEWHERE)
+    here = {*records(), *JUDGEMENTS}
+    assert there <= here | set(cli.ELSEWHERE)
+    assert not here & set(cli.ELSEWHERE)
+    with pytest.raises(SystemExit):
+        cli.main(["results", "--help"])
+    text = capsys.readouterr().out
+    assert all(f"  {name} " in text and how in text for name, how in cli.ELSEWHERE.items())
+
+
+def test_run_makes_the_studies_first_and_then_judges_their_models(tmp_path, monkeypatch, capsys):
+    from rlvr_lite import experiments_all
+    from rlvr_lite.experiments_lab import Laboratory
+
+    made = []
+    monkeypatch.setattr("rlvr_lite.paths.results_folder", lambda: tmp_path)
+    monkeypatch.setattr(Laboratory, "run_all", lambda *_: None)
+    monkeypatch.setattr(Laboratory, "summarise", lambda self, name, folder: made.append(name))
+    for module in ("policy", "scaling"):
+        monkeypatch.setattr(f"rlvr_lite.experiments_{module}.main", made.append)
+    assert cli.main(["results", "--run", "--folder", "there", "--seeds", "0", "4"]) == 0
+    records = list(experiments_all.records())
+    assert made[:len(records)] == records
+    policies, *scaling = made[len(records):]
+    assert policies[1:6] == ["mle=there/video_base/base-{seed}/model",
+                             "rlvr=there/video_multi/rlvr-{seed}/model", "--seeds", "0", "4"]
+    assert scaling == [["text"], ["video"], ["video_single"]]
+    count = len(records) + len(experiments_all.JUDGEMENTS)
+    assert f"result {count} of {count}: scaling_video_single" in capsys.readouterr().out
+
+
+def test_runs_are_counted(tmp_path, monkeypatch, capsys):
+    from rlvr_lite import experiments_text
+    from rlvr_lite.experiments_lab import Laboratory
+
+    monkeypatch.setattr(Laboratory, "run_one", lambda self, study, method, seed, _: method)
+    experiments_text.LAB.run_all(experiments_text.STUDIES["text_serial"], ["rlvr", "mle"], [0, 1],
+                                 tmp_path)
+    assert capsys.readouterr().out.splitlines() == [
+        f"run {n} of 4: {m}" for n, m in enumerate(("mle", "mle", "rlvr", "rlvr"), 1)]
 
 
 def test_models_of_other_worlds_are_refused(capsys):

@@ -14,6 +14,7 @@ from rlvr_lite import __main__ as cli
 from rlvr_lite import checkpoints, experiments_video, experiments_web, model, paths, verify
 from rlvr_lite.evaluation import mean, scores
 from rlvr_lite.perceptual import Perceptual
+from rlvr_lite.tasks import robot_policies
 from rlvr_lite.tasks.robot_video import RobotVideoTask, VideoTokens, clips
 from rlvr_lite.tasks.web_page import train_tokenizer
 from rlvr_lite.tokenizers.compressive import CompressiveTokenizer
@@ -230,6 +231,45 @@ def test_a_web_model_is_judged_by_its_f1(shelf, tmp_path, monkeypatch):
     assert verify.check("web_base", records).verdict == "off"
 
 
+# ---- policies and read-outs ------------------------------------------------------------------
+
+
+@pytest.fixture
+def networks(tmp_path, monkeypatch):
+    """A copy of the folder of policies in place of the package's."""
+    place = shutil.copytree(robot_policies.path_of("push", "mid").parent, tmp_path / "policies")
+    monkeypatch.setattr(robot_policies, "data_folder", lambda: tmp_path)
+    return place
+
+
+def test_a_policy_holds_and_a_neighbour_in_its_place_does_not(networks):
+    for level in ("begin", "mid"):
+        found = verify.check_network(f"policies/push_{level}", {})
+        assert (found.verdict, found.items) == ("holds", 40) and found.now < found.tolerance
+    shutil.copy(networks / "push_converged.safetensors", networks / "push_mid.safetensors")
+    found = verify.check_network("policies/push_mid", {})
+    assert found.verdict == "off" and found.now > 2 * found.tolerance
+    (networks / "push_mid.safetensors").write_bytes(b"cut off")
+    assert verify.check_network("policies/push_mid", {}).verdict == "unreadable"
+    (networks / "push_mid.safetensors").unlink()
+    assert verify.check_network("policies/push_mid", {}).verdict == "missing"
+
+
+def test_a_readout_holds_and_that_of_another_task_does_not(networks):
+    name = "policies/drawer_open_readout"
+    found = verify.check_network(name, recorded())
+    assert (found.verdict, found.items) == ("holds", 280)
+    other = networks / "push_readout.safetensors"
+    shutil.copy(other, networks / "drawer_open_readout.safetensors")
+    assert verify.check_network(name, recorded()).verdict == "off"
+    assert verify.check_network(name, {}).verdict == "missing"
+
+
+def test_every_shipped_network_can_be_verified():
+    shipped = robot_policies.path_of("push", "mid").parent.glob("*.safetensors")
+    assert {f"policies/{p.stem}" for p in shipped} == set(verify.NETWORKS)
+
+
 # ---- the command -----------------------------------------------------------------------------
 
 
@@ -268,6 +308,8 @@ def test_without_names_everything_is_verified(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("rlvr_lite.paths.results_folder", lambda: tmp_path)
     monkeypatch.setattr(verify, "check", lambda name, records, items: asked.append((name, items))
                         or verify.Check(name, "exact", now=0.5))
+    monkeypatch.setattr(verify, "check_network", lambda name, records: asked.append(name)
+                        or verify.Check(name, "actions", now=0.0))
     assert cli.main(["results", "--verify", "--items", "7"]) == 0
-    assert asked == [(name, 7) for name in checkpoints.SHIPPED]
+    assert asked == [*((name, 7) for name in checkpoints.SHIPPED), *verify.NETWORKS]
     assert torch.get_num_threads() >= 1 and "done" in capsys.readouterr().out
