@@ -20,8 +20,9 @@ help:
 	@echo "make render       build the HTML from the committed outputs, in seconds"
 	@echo "make notebooks    execute notebooks/src and renew the committed notebooks"
 	@echo "make checkpoints  train the models that ship with the package anew (hours)"
-	@echo "make results      run every study again (about 15 CPU hours), write results/ anew"
-	@echo "make bench        compare speed with generate() and TRL, time all worlds, print the floor"
+	@echo "make results      run all studies again (about 20 CPU hours), write results/ and the page"
+	@echo "                  anew; python -m rlvr_lite results --help lists the few others"
+	@echo "make bench        compare speed with generate() and TRL, time all worlds; renews the page"
 	@echo "make url          after a change of the repository's address in pyproject.toml"
 	@echo "make clean        remove build/     make distclean: and the environment"
 
@@ -53,12 +54,14 @@ checkpoints: setup
 
 results: setup
 	@$(PY) -m rlvr_lite results --run
+	@$(PY) tools/make_results_page.py
 
 bench: setup
 	@$(PY) -m pip install --quiet -c constraints.txt -e ".[bench]"
 	@$(PY) tools/bench.py
 	@$(PY) tools/bench_video.py
 	@$(PY) tools/bench_roofline.py
+	@$(PY) tools/make_results_page.py
 
 url: setup
 	@$(PY) tools/project.py

@@ -67,4 +67,4 @@ def patch_torchvision(
     return True
 
 
-PATCHED = patch_torchvision()
+patch_torchvision()

@@ -49,6 +49,7 @@ METHODS = {
     "rlvr_repetition_penalty": "RLVR with repetition penalty",
     "repetition_rejection": "MLE, repetitions rejected",
     "mle_continued_3x": "MLE, continued three times as long",
+    "mle_to_the_end": "MLE, continued to the end",
     "ceiling": "all that can be known",
     "floor": "tokenizer floor",
     "copy": "copy the current frame",
@@ -58,14 +59,31 @@ METHODS = {
     "compressive2": "compressive, 2x2",
     "sft": "MLE (SFT)",
     "oracle": "true dynamics",
-    "readout": "real frames, read by the judge",
+    "readout": "judge on decoded frames",
     "crude_simulator": "a crude simulator",
 }
 
 
+# a setting that is changed in a sweep -> words around its value
+SETTINGS = {
+    "asked": "asks about {} only",
+    "beta": "KL, weight {}",
+    "group": "groups of {}",
+    "loss": "loss: {}",
+    "lr": "learning rate {}",
+    "prompts": "{} questions",
+    "rank": "LoRA of rank {}",
+    "unchanged": "{} unchanged per changed",
+}
+
+
 def method_name(method: str) -> str:
-    """A method of a result in words."""
-    return METHODS.get(method, method.replace("_", " "))
+    """A method of a result in words; `prompts=8,group=2` is *8 questions, groups of 2*."""
+    if method in METHODS:
+        return METHODS[method]
+    parts = (part.strip().partition("=") for part in method.split(","))
+    return ", ".join(SETTINGS.get(key, key + sign + "{}").format(value)
+                     for key, sign, value in parts).replace("_", " ")
 
 
 def subset_name(subset: str) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from rlvr_lite.tokenizers.frames import to_uint8
 
 GAP = 2  # white pixels between frames
+EQUAL = 236  # grey of a pixel without difference: on white the frame would have no edge
 
 
 def as_uint8(frames: Any) -> np.ndarray:
@@ -36,10 +37,10 @@ def as_uint8(frames: Any) -> np.ndarray:
 
 
 def difference(frames: Any, truth: Any) -> np.ndarray:
-    """Where frames differ from the truth, as pictures: white is equal, dark is far off."""
+    """Where frames differ from the truth, as pictures: pale grey is equal, dark is far off."""
     gap = np.abs(as_uint8(frames).astype(int) - as_uint8(truth)).max(-1, keepdims=True)
     dark = np.clip(gap / 110.0, 0, 1)                               # 110 of 255: fully dark
-    return np.rint(255 - dark * (255 - np.array([120, 20, 60]))).astype(np.uint8)
+    return np.rint(EQUAL - dark * (EQUAL - np.array([120, 20, 60]))).astype(np.uint8)
 
 
 def _row(frames: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+import bench
 import bench_common
 import bench_roofline as roofline
 from bench_roofline import Case, Count, Shape, count
@@ -135,6 +136,42 @@ def test_every_metric_stands_in_the_glossary(world):
     rows += roofline.machine_rows(Shape.of(world.model), [2])
     rows += roofline.sampling_rows(world.model, [[2, 3]], {"x": Case(1, 2, 3)}, 1)
     assert not [r["metric"] for r in rows if f"`{r['metric']}`" not in text]
+
+
+@pytest.fixture
+def beside(world, tmp_path, monkeypatch):
+    """The benchmark beside TRL, with a tiny model that never ends its answers of six tokens."""
+    monkeypatch.setattr(bench, "B", 2)
+    monkeypatch.setattr(bench, "G", 2)
+    monkeypatch.setattr(bench, "CONFIG", GRPOConfig(steps=2, prompts=2, group=2))
+    found = object.__new__(bench.Bench)
+    found.items, found.task, found.model = world.items, world.task, world.model
+    found.questions = [world.task.question(t) for t in world.items][:2]
+    found.folder = type("Folder", (), {"name": str(tmp_path)})
+    return found
+
+
+def test_both_steps_count_the_tokens_that_they_generate(beside):
+    pytest.importorskip("trl")
+    for name in ("our GRPO step", "TRL GRPO step"):
+        steps, tokens = beside.prepare(name)(0)
+        assert steps == 2 and 2 * 4 < tokens <= 2 * 4 * 6, name
+
+
+def test_parts_of_our_step_are_medians_over_repeats_like_the_step(beside):
+    run = beside.prepare("our GRPO step")
+    for repeat in range(4):
+        run(repeat)
+        run.again(repeat + 1)
+    beside.split = {part: [9.0, 1.0, 3.0, 2.0] for part in bench_common.PARTS}
+    names = bench.CONTENDERS
+    seconds, memory = {n: [1.0, 2.0, 3.0] for n in names}, dict.fromkeys(names, 4.0)
+    record = bench.report(beside, seconds, seconds, memory | {"TRL GRPO step": 16.0})
+    check(record["rows"])
+    cells = {(r["method"], r["metric"]): r["mean"] for r in record["rows"]}
+    assert cells["our GRPO step: update", "seconds"] == 2.0  # the first round warms up
+    assert cells["our GRPO step / TRL GRPO step", "memory_ratio"] == 0.25
+    assert cells["TRL GRPO step", "tokens_per_second"] == 2.0
 
 
 def test_contenders_take_turns_and_the_first_round_is_thrown_away():

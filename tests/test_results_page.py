@@ -81,7 +81,7 @@ def test_all_claims_come_first_with_the_comparison_that_decides(folder):
     text = maker.page(f"{maker.START}{maker.END}", folder)
     row = next(line for line in text.splitlines() if "](#result-text-demo)" in line)
     assert text.index(row) < text.index("(result-text-demo)=\n## A demonstration")
-    for part in ("| +8.9 |", "| +16.6 [+12.0, +20.0], greedy |", "**direction only** | 2 |",
+    for part in ("| +8.9 |", "| +16.6 [+12.0, +20.0], greedy |", "**direction only**, 2 seeds |",
                  "| minus MLE, continued: +2.0 [-1.0, +20.0], greedy |"):
         assert part in row, part
 
@@ -96,6 +96,66 @@ def test_one_result_may_decide_two_claims(tmp_path):
     assert "**Claim `video_repetition`: direction only.** RLVR on *all*, in points: " in text
     rows = [line for line in text.splitlines() if "](#result-video-demo)" in line]
     assert ["**reproduced**" in row for row in rows] == [True, False]
+
+
+def headline(name: str) -> tuple[maker.Headline, dict]:
+    line = next(h for h in maker.HEADLINES if h.result == name)
+    return line, json.loads((ROOT / "results" / f"{name}.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("line", maker.HEADLINES, ids=lambda line: line.result)
+def test_headlines_of_the_paper_follow_from_its_tables(line):
+    """Its introduction and its tables differ by 0.35 at most; ours stands beside each."""
+    if line.claimed is not None:
+        said = line.gain(line.before, line.after - line.before)
+        assert said == pytest.approx(line.claimed, abs=0.35)
+    assert maker.our_gain(*headline(line.result))
+
+
+def test_a_relative_gain_is_relative_to_mle():
+    line, record = headline("video_multi")
+    row = {r["method"]: r["mean"] for r in record["rows"] if r["decoding"] == "sampled"
+           and r["subset"] == "all" and r["metric"] == "lpips"}
+    gain = 100 * (row["rlvr"] / row["mle"] - 1)
+    assert maker.our_gain(line, record).startswith(f"**{gain:+.1f} %** [")
+    line, record = headline("web_pages")
+    row = {r["method"]: r["mean"] for r in record["rows"] if r["decoding"] == "greedy"
+           and r["subset"] == "all" and r["metric"] == "official"}
+    gain = 100 * (row["rlvr"] - row["mle"])
+    assert maker.our_gain(line, record).startswith(f"**{gain:+.1f} points** [")
+
+
+def test_the_headlines_come_first_and_only_where_we_have_the_result(folder):
+    page = (ROOT / "book" / "results.md").read_text("utf-8")
+    assert page.index("## The paper's headlines") < page.index("## All claims")
+    assert "headlines" not in maker.page(f"{maker.START}{maker.END}", folder)
+
+
+def test_the_papers_f1_stands_beside_our_official_one():
+    record = json.loads((ROOT / "results" / "web_pages.json").read_text("utf-8"))
+    lines = maker.paper_part(record)
+    heads = [cell.strip() for cell in lines[2].split("|")]
+    cells = [cell.strip() for cell in next(x for x in lines if x.startswith("| RLVR ")).split("|")]
+    row = {r["metric"]: r["mean"] for r in record["rows"] if r["method"] == "rlvr"
+           and r["decoding"] == "greedy" and r["subset"] == "all"}
+    for head, metric in (("ours, official f1", "official"), ("ours, strict f1", "f1")):
+        assert cells[heads.index(head)] == f"{100 * row[metric]:.1f}"
+    assert "ours, f1" not in heads
+
+
+def test_a_claim_of_two_results_says_which(folder):
+    (folder / "text_other.json").write_text(json.dumps(
+        RESULT | {"experiment": "text_other", "title": "Another one"}))
+    rows = [line for line in maker.page(f"{maker.START}{maker.END}", folder).splitlines()
+            if "](#result-text-" in line]
+    assert len(rows) == 2 and "(A demonstration)]" in rows[0] and "(Another one)]" in rows[1]
+
+
+def test_a_result_points_to_its_further_controls():
+    page = (ROOT / "book" / "results.md").read_text("utf-8")
+    section = page.split("(result-text-serial)=")[1].split("\n(result-")[0]
+    assert "[`text_teacher`](#result-text-teacher)" in section
+    assert maker.see_also({"experiment": "text_serial"}, ["text_serial"]) == []
 
 
 def test_every_claim_has_words():

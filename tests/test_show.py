@@ -22,6 +22,14 @@ def data():
     return transitions("train", 160, seed=3)
 
 
+def test_methods_have_names_for_readers():
+    for method, name in (("mle_continued", "MLE, continued"), ("group=4", "groups of 4"),
+                         ("prompts=8,group=2", "8 questions, groups of 2"),
+                         ("lr=0.001", "learning rate 0.001"), ("rows=8", "rows=8"),
+                         ("rlvr_ssim", "rlvr ssim")):
+        assert show.method_name(method) == name
+
+
 def test_every_object_is_drawn_once_and_in_its_place(data):
     for t in data[:40]:
         drawn = list(flat(show.boxes(t.state)))

@@ -5,10 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlvr_lite.tasks.base import Task
-from rlvr_lite.tasks.state_difference import same_state
+from rlvr_lite.tasks.state_difference import difference, same_state
 from rlvr_lite.tasks.text_game import (
-    TextGameTask, answer_text, gold_difference, pair, question_text, read_answer, trace_text,
-    train_tokenizer)
+    TextGameTask, answer_text, pair, question_text, read_answer, trace_text, train_tokenizer)
 from rlvr_lite.worlds.text_game import NATURAL, SPLITS, transitions
 
 TRAIN = transitions("train", 600)
@@ -16,6 +15,11 @@ TOKENIZER = train_tokenizer(TRAIN)
 TASK = TextGameTask(TOKENIZER)
 EVERY = [t for split in SPLITS for mix in (NATURAL, None)
          for t in transitions(split, 60, 2, *(() if mix is None else (mix,)))]
+
+
+def gold_difference(t) -> dict:
+    """The true answer in the paper's form."""
+    return difference(pair(t.state), pair(t.next_state))
 
 
 def ids(text: str) -> list[int]:

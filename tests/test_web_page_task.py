@@ -23,12 +23,15 @@ from rlvr_lite.tasks.web_page import (
     unspaced,
 )
 from rlvr_lite.worlds.web_pages import (
+    HIDDEN,
+    VISIBLE,
     Action,
     Difference,
     Element,
     Transition,
     apply,
     difference,
+    transitions,
     write_difference,
 )
 
@@ -167,6 +170,19 @@ def test_deducible_keeps_what_is_seen_typed_or_constant():
     assert constant == {"click-link": {"Nobody knows", "Bo"}}
     assert deducible(some, constant) == difference(BEFORE, AFTER)
     assert constant_names([step(seed=0)] * 30) == {}
+
+
+def test_the_ceiling_of_every_recorded_task():
+    """All that can be known: everything on visible tasks, on hidden ones a good part of it."""
+    constant = constant_names(transitions("train"))
+    found = {task: [] for task in VISIBLE + HIDDEN}
+    for t in transitions("test"):
+        found[t.task].append(f1(items(deducible(t, constant)),
+                                items(difference(t.before, t.after)), "strict")["f1"])
+    assert all(len(values) > 150 for values in found.values())
+    assert {task: min(found[task]) for task in VISIBLE} == dict.fromkeys(VISIBLE, 1.0)
+    means = {task: sum(found[task]) / len(found[task]) for task in HIDDEN}
+    assert all(0.6 < value < 0.99 for value in means.values()), means
 
 
 def test_lines_of_no_form_count_as_wrong_items():

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlvr_lite.experiments import find, load_result
 from rlvr_lite.paths import data_folder
 from rlvr_lite.worlds import web_pages as web
 from rlvr_lite.worlds import web_policy
+from rlvr_lite.worlds.web_graphs import graphs
 from rlvr_lite.worlds.web_pages import (
     Action,
     Difference,
@@ -116,6 +118,48 @@ def test_trees_in_the_first_chapter_are_those_of_its_pictures():
     for task in shown:
         assert "\n".join(recorded[task]["page"]) in chapter
         assert (root / f"book/images/web/{task}.png").is_file()
+
+
+def test_pictures_in_the_planning_chapter_show_recorded_graphs():
+    root = Path(__file__).resolve().parent.parent
+    recorded = json.loads((root / "book/images/web/pages.json").read_text("utf-8"))
+    chapter = (root / "notebooks/src/11_planning_web_agent.py").read_text("utf-8")
+    shown = re.findall(r"images/web/([\w-]+)\.png\)", chapter)
+    assert shown == ["click-checkboxes", "click-tab-2-hard"]
+    for task in shown:
+        told = recorded[task]
+        assert f'of_task["{task}"] if g.seed == {told["seed"]:_})' in chapter
+        graph = next(g for g in graphs() if (g.task, g.seed) == (task, told["seed"]))
+        node = 0
+        for action in map(read_action, told["actions"]):
+            node = graph.step(node, action)
+        assert graph.goal == told["goal"]
+        assert write_page(graph.pages[node]).split("\n") == told["page"]
+
+
+def test_every_picture_of_a_page_is_shown():
+    root = Path(__file__).resolve().parent.parent
+    chapters = "".join(p.read_text("utf-8") for p in (root / "notebooks/src").glob("*.py"))
+    pictures = {path.stem for path in (root / "book/images/web").glob("*.png")}
+    assert pictures == set(re.findall(r"images/web/([\w-]+)\.png\)", chapters))
+    assert pictures == json.loads((root / "book/images/web/pages.json").read_text("utf-8")).keys()
+
+
+def test_what_chapters_say_of_the_base_and_of_more_likelihood():
+    """The base is close to its gate; in some seeds MLE, continued is the base (chapters 8, 11)."""
+    learned, planned = load_result("web_pages"), load_result("web_planning")
+    visible = find(learned, "mle", "greedy", "visible", "f1")
+    assert visible["mean"] == pytest.approx(0.85, abs=0.01)
+    assert min(visible["per_seed"]) < 0.85 < max(visible["per_seed"])
+
+    def same(record):
+        pairs = [(row["per_seed"], find(record, "mle_continued", row["decoding"], row["subset"],
+                                        row["metric"])["per_seed"])
+                 for row in record["rows"] if row["method"] == "mle"]
+        return [i for i in range(3) if all(a[i] == b[i] for a, b in pairs)]
+
+    a, b = (find(learned, m, "sampled", "all", "f1")["per_seed"] for m in ("mle", "mle_continued"))
+    assert same(learned) == same(planned) == [i for i in range(3) if a[i] == b[i]] != []
 
 
 def test_the_long_form_is_the_papers():

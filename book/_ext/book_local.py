@@ -17,10 +17,8 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst import directives
 from recorded_numbers import in_words
-from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-LOG = logging.getLogger(__name__)
 COLUMNS = ("method", "decoding", "subset", "metric")
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 # metrics that are shares, or between 0 and 1 like them, and are printed in percent
 SHARES = ("exact", "official", "same", "readable", "repetition", "still", "success", "f1",
-          "precision", "recall", "verdict", "repeats", "invented", "gap", "agree", "achieved")
+          "precision", "recall", "verdict", "repeats", "invented", "gap", "agree", "achieved",
+          "lpips_share", "memory_ratio")
 # factor and format of metrics that are no shares; as the paper prints them
 UNITS = {"lpips": (100, ".2f"), "l1": (100, ".2f"), "mse": (100, ".3f"), "ssim": (100, ".1f"),
          "psnr": (1, ".2f"), "motion": (1, ".2f"), "peak": (1, ".0f"), "tokens": (1, ",.0f"),

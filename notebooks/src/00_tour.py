@@ -21,9 +21,9 @@
 # The world is a small text game: rooms, an oven, a kettle, a lamp, each with a
 # few values that change by action and by time. The model is a Llama of a
 # fraction of a million weights. It was trained by maximum likelihood on worked
-# examples, until its accuracy on validation data no longer rose. As in the
-# paper, almost all of these examples are transitions in which something
-# *changes*. The model ships with the book.
+# examples, until its accuracy on validation data hardly rose any more. All of
+# these examples are transitions in which something *changes*, as nearly all of
+# the paper's are. The model ships with the book.
 
 # %% tags=["nbval-check-output"]
 from rlvr_lite.checkpoints import load_text_model
@@ -121,9 +121,10 @@ show.table(["answer", "reward", "advantage"], rows,
            f"Eight answers to: {question_text(t)}")
 
 # %% [markdown]
-# `same` means that nothing changes. An answer that writes out an object with
-# the values it already has says the same thing, and is just as right: states
-# are compared, not letters. And an answer may run away into nonsense: at
+# `same` means that nothing changes. The base has never read that word as an
+# answer. But an answer that writes out an object with the values it already has
+# says the same thing, and is just as right: states are compared, not letters.
+# And an answer may run away into nonsense: at
 # temperature 1 the unlikely tokens get their turn, too, down to single bytes
 # that are no letter. (Long answers are cut short here; each such byte is shown
 # as `\ufffd`.)

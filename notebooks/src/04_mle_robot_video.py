@@ -76,6 +76,16 @@ show.show_png(show_video.filmstrip(rows, [f"{t}" for t in range(1, 8)]),
               "a sampled dream, and where the greedy one differs.")
 
 # %% [markdown]
+# The same as a moving picture:
+
+# %%
+show_video.clip(
+    {name: rows[name] // 36 * 36  # few colours, a small file
+     for name in ("truth", "greedy", "sampled")},
+    "Three looping clips side by side: the truth, the greedy dream and the "
+    "sampled dream of the same seven frames.", scale=1)
+
+# %% [markdown]
 # ## Three numbers to stand beside
 #
 # A distance of 0.08 means nothing on its own. Three comparisons give it a

@@ -25,8 +25,8 @@
 # changes. In play, most commands change nothing at all.
 #
 # Our miniature has the same bias, on purpose. The base model of this section
-# read traces of changed transitions (and of hardly any others: one in two
-# hundred and fifty); its test questions come from ordinary play.
+# read traces of changed transitions, and of no others; its test questions come
+# from ordinary play.
 
 # %%
 from rlvr_lite import show
@@ -48,7 +48,14 @@ print(f"test: {len(test)} questions, "
 # that needs no model: *do nothing*.
 
 # %% tags=["nbval-check-output"]
-from rlvr_lite.evaluation import mean, scores
+from rlvr_lite.evaluation import answers, mean
+
+
+def greedy(model):
+    """One answer to every test question, and whether it is right."""
+    written = [found[0] for found in answers(model, task, test)]
+    return written, [task.metrics(a, t)["exact"]
+                     for a, t in zip(written, test)]
 
 
 def subsets(values):
@@ -59,7 +66,8 @@ def subsets(values):
             for name, keep in kept.items()}
 
 
-before = subsets(scores(model, task, test)["exact"])
+first, marks = greedy(model)
+before = subsets(marks)
 nothing = subsets([float(not t.changed) for t in test])
 for name in before:
     print(f"{name:10} base {before[name]:5.1%}   "
@@ -67,8 +75,8 @@ for name in before:
 
 # %% [markdown]
 # Look at the last line. Where nothing changes, the right answer is one word,
-# and a model that knows every rule of the game still fails often, because its
-# training data never rewarded silence.
+# *same*, and a model that knows most rules of the game fails often: none of its
+# training data says that word as an answer.
 
 # %% [markdown]
 # ## What RL has to work with
@@ -121,13 +129,49 @@ show.show_png(
 
 # %%
 learner = merge(learner)
-after_scores = scores(learner, task, test)
-after = subsets(after_scores["exact"])
+then, marks = greedy(learner)
+after = subsets(marks)
 for name in after:
     print(f"{name:10} base {before[name]:5.1%} -> RLVR {after[name]:5.1%}"
           f"   do nothing {nothing[name]:6.1%}")
-print(f"the model now answers 'same' to {mean(after_scores['same']):.0%} "
-      f"of the questions")
+
+# %% [markdown]
+# How does a model say *same* that has never seen the word there? RL cannot teach
+# what is never sampled. So look at some of the repaired answers.
+
+# %%
+from rlvr_lite.tasks.text_game import question_text
+
+repaired = [i for i, t in enumerate(test) if not t.changed
+            and task.metrics(then[i], t)["exact"]
+            > task.metrics(first[i], t)["exact"]]
+for i in repaired[:3]:
+    print(question_text(test[i]))
+    for name, written in (("base", first), ("RLVR", then)):
+        print(f"    {name}:", task.tokenizer.decode(written[i]).strip())
+
+# %% [markdown]
+# It writes an object down with the values that it has anyway. Nobody showed it
+# that; some samples did it by accident, the verifier paid for them, and the
+# accident became a habit. A habit that also spreads: here is how often an answer
+# leaves the state as it is.
+
+# %%
+from rlvr_lite.tasks.state_difference import same_state
+from rlvr_lite.tasks.text_game import pair
+
+
+def idle(written):
+    """Per question: does the answer leave the state as it is?"""
+    told = [task.decode(ids, t) for ids, t in zip(written, test)]
+    return [float(state is not None and same_state(pair(t.state), state))
+            for state, t in zip(told, test)]
+
+
+for name, written in (("base", first), ("RLVR", then)):
+    share = subsets(idle(written))
+    print(f"{name}: leaves {share['unchanged']:.0%} of the unchanged states "
+          f"alone, and {share['changed']:.1%} of those that change")
 
 # %% [markdown]
 # Where did the gain come from? Overall accuracy is a weighted mean of the two
@@ -218,6 +262,50 @@ difference_table(natural, caption="Text game, natural mix: paired "
 # tick can be predicted in one leap. And look at the subset *changed*: a policy
 # that learns to leave things alone may pay for it there.
 
+# %% [markdown]
+# ## The gain is as large as the bias
+#
+# How much RLVR gains here was decided before it began, by what the base had read.
+# So the study was recorded four times. In three of them a different share of the
+# 3,000 traces is of *unchanged* transitions: none, as above; a few; as many as come up in
+# play. In the fourth the base learned answers only, without a chain of thought. The
+# questions of RL, its seconds and the test are the same.
+
+# %% tags=["nbval-check-output"]
+def unchanged_traces(name):
+    """How many of a study's traces are of unchanged transitions."""
+    return sum(not t.changed for t in data(STUDIES[name], "traces"))
+
+
+rows = []
+for name, what in (("text_direct", "answers only"),
+                   ("text_natural", "traces"),
+                   ("text_few_unchanged", "traces"),
+                   ("text_all_traces", "traces")):
+    record = load_result(name)
+    gain = find_difference(record, "rlvr", "mle", "greedy", "all")
+    rows.append([what, unchanged_traces(name),
+                 *(f"{100 * find(record, m, 'greedy', subset)['mean']:.1f}"
+                   for subset in ("unchanged", "all")
+                   for m in ("mle", "rlvr")),
+                 show.interval_text(gain, sign=True)])
+show.table(["base read", "of 3,000 unchanged", "unchanged: MLE", "RLVR",
+            "all: MLE", "RLVR", "RLVR minus MLE"], rows,
+           "Natural play, exact match in %, greedy; the last column in points")
+
+# %% [markdown]
+# Read it from top to bottom. Without a chain of thought the base edits most of the
+# states that stay as they are, and RLVR gains as many points as the paper's
+# headline promises. With traces the base composes part of the right answers that it
+# was never shown, and less is left to gain. Two dozen unchanged traces among
+# 3,000 do most of the rest, for nothing but the trouble of writing them. And where the
+# traces are those of play, RLVR minus base is not decided.
+#
+# So the size of such a gain says as much about the demonstrations as about the
+# method. And it does not say that reinforcement was needed: training on the gold
+# answers is level with RLVR in the second row, and ahead of it in the first. (The last base is weaker overall than the one before it: with
+# the same number of traces, more than half of its own say *same*, and fewer teach
+# what changes.)
 # %% [markdown]
 # ## The paper's own games
 #
@@ -381,8 +469,6 @@ for decoding in ("greedy", "sampled"):
 # repairs would look different from one that repairs.
 
 # %% tags=["nbval-check-output"]
-from rlvr_lite.evaluation import answers
-
 models = {"base": load_text_model("text_serial")[0]}
 models["RLVR"], task = load_text_model("text_serial_rlvr")
 asked = data(STUDIES["text_serial"], "test")[:P.scale(tiny=200, full=800)]
@@ -403,9 +489,6 @@ for label, pair in (("both right", (True, True)), ("only RLVR", (False, True)),
 # the last state of a trace was right.
 
 # %%
-from rlvr_lite.tasks.text_game import question_text
-
-
 def response(ids):
     """The ticks of a response, then its answer."""
     text = task.tokenizer.decode(ids).replace("=>", "answer:")

@@ -399,7 +399,7 @@ results_table(multi, "motion", caption="Predicted motion divided by true "
 # of 700: three times as much MLE; LoRA (rank 32, with a learning rate of its
 # own) in place of all weights; and the penalty of the paper's section 6.3, a
 # twentieth of reward for a rollout in which every frame repeats the one before.
-# (The rows *group=4* and *group=32* are for chapter 10.)
+# (The rows *groups of 4* and *groups of 32*, in place of 16, are for chapter 10.)
 
 # %% tags=["nbval-check-output"]
 levers = load_result("video_levers")
@@ -437,6 +437,17 @@ rows = [[show.method_name(c["method"]), f"{c['steps']:,.0f}",
 show.table(["method", "steps", "samples", "CPU s"], rows,
            "Seven frames ahead: training after the base "
            "(the base itself in the row MLE)")
+
+# %% [markdown]
+# ## What was not tried
+#
+# Chapter 1 says that one frame is not the whole state, and yet our question holds
+# a single current frame. What two would gain, we have not tried; nor, on video, a
+# KL term or a reward that judges the last frame only. Each is a small change in
+# code: a `Clip` that knows the frame before its first one, a `question` that gives
+# it, and a new base; `beta` of `GRPOConfig`; the `places` that `RobotVideoTask`
+# judges. Try one, and compare as above: like with like, beside *MLE, continued*,
+# with several seeds.
 
 # %% [markdown]
 # ## Exercises

@@ -139,7 +139,7 @@ def scaling_figure(result, metric, ylabel, scale=100, **flat):
 show.show_png(scaling_figure(text, "exact", "pass@N (%)"),
               "Pass at N of the base and of the RLVR model over the number of "
               "samples from 1 to 100, with bands over questions and lines for "
-              "the greedy answers.")
+              "the greedy answers.", limit=8_200)
 
 # %% [markdown]
 # Now the two statements. The first compares *one* sample of one model with
@@ -238,7 +238,7 @@ show.show_png(scaling_figure(multi, "lpips", "100 x lowest LPIPS of N", **{
               "Lowest LPIPS of N rollouts, seven frames ahead, of the base "
               "and of the RLVR model over the number of samples from 1 to "
               "100, with bands over clips, lines for greedy rollouts and for "
-              "the tokenizer floor.")
+              "the tokenizer floor.", limit=8_400)
 
 # %% [markdown]
 # A video has no *right* and *wrong*. Every sample is one more ticket in a
@@ -251,8 +251,8 @@ show.show_png(scaling_figure(multi, "lpips", "100 x lowest LPIPS of N", **{
 # one sample, it is gone by ten, and from there on the means lean to the base.
 # One frame ahead the two curves cross as in the paper, only sooner: RLVR leads with one
 # sample and with two, they are level with five, and from ten on the base is ahead.
-# After RL a hundred samples hold hardly more than half as many
-# different frames. The paper's first statement, one
+# After RL a hundred samples hold about three fifths as many
+# different frames as before. The paper's first statement, one
 # against the best of five, does not hold in our video world; in our text world
 # it ends level.
 
@@ -395,18 +395,25 @@ def read_gap(d, a, b):
     return show.reading(d, f"{a} ahead", f"{b} ahead")
 
 
+def pace(method):
+    """Steps of a run; microseconds per token that it sampled, seed 0."""
+    steps = next(c["steps"] for c in sweeps["cost"] if c["method"] == method)
+    log = [r for r in sweeps["curves"][method] if "sample_s" in r]
+    seconds, tokens = (sum(r[k] for r in log) for k in ("sample_s", "tokens"))
+    return f"{steps:,.0f}", f"{1e6 * seconds / tokens:.0f}" if log else "-"
+
+
 def sweep_row(method, label, kind="changed"):
     """One run of the sweep: level, and what it has over the base."""
     cells = [find(sweeps, method, d, kind) for d in ("greedy", "sampled")]
     gaps = [find_difference(sweeps, method, "mle", d, kind) if method != "mle"
             else None for d in ("greedy", "sampled")]
-    steps = next(c["steps"] for c in sweeps["cost"] if c["method"] == method)
-    return [label, f"{steps:,.0f}", *(show.interval_text(c) for c in cells),
+    return [label, *pace(method), *(show.interval_text(c) for c in cells),
             *(show.interval_text(g, sign=True) if g else "-" for g in gaps)]
 
 
 # %% tags=["nbval-check-output"]
-HEAD = ("steps", "greedy", "sampled", "greedy minus MLE",
+HEAD = ("steps", "us a token", "greedy", "sampled", "greedy minus MLE",
         "sampled minus MLE")
 named = {g: "rlvr" if g == 8 else f"group={g}" for g in GROUPS}
 show.table(["group", *HEAD],
@@ -429,7 +436,7 @@ figure.axes[0].set_xticks(GROUPS, [str(g) for g in GROUPS])
 show.show_png(figure, "Exact match on changed questions with long waits over "
               "the size of the group, from 2 to 32 answers, greedy and "
               "sampled, with bands over seeds and questions, and lines for "
-              "the base.")
+              "the base.", limit=7_200)
 
 # %% [markdown]
 # Every size gains over the base, and here the *small* groups gain most. Four is
@@ -452,7 +459,10 @@ show.table(["groups", "decoding", "points", "reading"], rows,
 # Why? The table before has a column that is easily skipped. In the same seconds
 # the smallest groups make half again as many steps as the largest: many of
 # them are dead, and a dead group costs no update. And each step hears about more
-# questions. (All groups share one learning rate, which was chosen for eight.)
+# questions. (All groups share one learning rate, which was chosen for eight. And the
+# machine was not equally free for all: the row of four sampled a token in less time
+# than that of eight, and a part of its lead may be that. Two, eight and thirty-two ran
+# at about the same speed.)
 #
 # The paper reports the opposite order, at a fixed number of *questions* and
 # equal steps. Here is its axis: eight questions a step, sixty steps.
@@ -463,8 +473,8 @@ for group in GROUPS:
     row = sweep_row(f"prompts=8,group={group}", f"{group}, 8 questions")
     cost = next(c for c in sweeps["cost"]
                 if c["method"] == f"prompts=8,group={group}")
-    rows.append([row[0], 8 * group, f"{cost['cpu_seconds']:.0f}", *row[2:]])
-show.table(["group", "answers a step", "CPU s", *HEAD[1:]], rows,
+    rows.append([row[0], 8 * group, f"{cost['cpu_seconds']:.0f}", *row[3:]])
+show.table(["group", "answers a step", "CPU s", *HEAD[2:]], rows,
            "Long waits, changed questions: exact match in %, equal steps")
 d = find_difference(sweeps, "prompts=8,group=32", "prompts=8,group=2",
                     "greedy", "changed")
@@ -530,27 +540,29 @@ for method, label in CHANGES.items():
              for d in ("greedy", "sampled")]
     gap = (find_difference(sweeps, "rlvr", method, "greedy", "changed")
            if method != "rlvr" else None)
-    steps = next(c["steps"] for c in sweeps["cost"] if c["method"] == method)
-    rows.append([label, f"{steps:.0f}", *level, *(
+    rows.append([label, *pace(method), *level, *(
         [show.interval_text(gap, sign=True), read_gap(gap, "RLVR as it is",
                                                       "the change")]
         if gap else ["-", "-"])])
-show.table(["change", "steps", "greedy", "sampled",
-            "RLVR as it is minus it", "reading"], rows,
+show.table(["change", *HEAD[:4], "RLVR as it is minus it", "reading"], rows,
            "Long waits, changed questions: exact match in %")
 
 # %% [markdown]
 # A LoRA of rank 1 learns less in the same time. Training *all weights* is the
-# best row of this chapter. LoRA is made for models that are too large to be
-# trained whole; ours is not, and without the detour through two thin matrices
-# it makes more steps in the same seconds (at a learning rate of its own). Our
-# pilots had seen it level, with one seed; three seeds say otherwise. The *KL*
+# best row of this chapter (at a learning rate of its own). LoRA is made for models that
+# are too large to be trained whole; ours is not. The *KL*
 # term needs a second forward pass, so there are fewer steps, and both rows with it
 # end lower; the interval of the larger weight just reaches zero. In equal seconds a
-# leash costs more than it gives. (Rows were not all measured beside the same load on
-# the machine, and that moves the number of steps by some ten percent. It does not
-# explain a difference of this size: rank 1 made more steps than rank 16, and
-# learned less.)
+# leash costs more than it gives.
+#
+# But was it a fair race? *us a token* is what sampling took, in microseconds. That is
+# much the same work in every row, since LoRA is folded into the weights before. So the column
+# is a meter of what else the machine had to do, and one row paid half again as much as
+# another for a token. Rank 1 had one of the two fastest machines, made more steps than
+# rank 16, and still learned less. *All weights* had the other one. With it, RLVR as it is
+# would have made nearly as many steps, so a part of that lead is load, and this
+# record cannot say how large a part. What stands is the lead of all weights over rank 1,
+# at the same speed.
 #
 # Twice the *learning rate*, and the other two ways to average tokens, change nothing
 # that could be measured. Ten times the learning rate destroys the model. Look
@@ -618,24 +630,20 @@ ASKED = {"mle": "MLE, no RL", **{m: f"{100 * float(m.split('=')[1]):.0f} : 100"
                                  for m in MIXES}, "rlvr": "as in play"}
 rows = []
 for method, label in ASKED.items():
-    cells = [show.interval_text(find(mix, method, "greedy", subset))
-             for subset in ("all", "changed", "unchanged")]
-    same = find(mix, method, "greedy", "all", "same")["mean"]
-    rows.append([label, *cells, f"{same:.0%}"])
-show.table(["unchanged : changed", "all", "changed", "unchanged",
-            'answers "same"'], rows, "Natural play, exact match in %, greedy, "
-           "by the questions that RL asks; three seeds")
+    rows.append([label, *(show.interval_text(find(mix, method, "greedy", part))
+                          for part in ("all", "changed", "unchanged"))])
+show.table(["unchanged : changed", "all", "changed", "unchanged"], rows,
+           "Natural play, exact match in %, greedy, by the questions that RL "
+           "asks; three seeds")
 
 # %% [markdown]
-# It does, like a dial. The more unchanged questions RL asks, the more often it
-# answers *same*: the unchanged questions gain, and the changed ones pay. With
-# none, nothing is gained on either side. Five for a hundred already bring half of
-# the gain on unchanged questions, at no price that could be measured; forty bring
-# nearly the overall accuracy of natural play, at a smaller price. A verifier
-# says what is right. *Which questions* it is asked about is a second reward
-# design, and an easy one to forget. (This record has bases of its own, from a faster
-# run: in its minute RL makes nearly twice the steps of chapter 7. Compare within
-# the table.)
+# It does, like a dial. The more unchanged questions RL asks, the more of them it
+# answers right, and the fewer of the others. With none, neither side moves by an
+# amount that three seeds decide. Five for a hundred already bring two thirds of the
+# gain on unchanged questions; forty bring the overall accuracy of natural play. Both
+# at no price that could be measured on the changed ones, where the mix of play pays one.
+# A verifier says what is right. *Which questions* it is asked about is a second reward
+# design, and an easy one to forget.
 
 # %% [markdown]
 # ## Which metric is optimised, which ones follow?
@@ -658,6 +666,29 @@ show.table(["decoding", "subset", "binary minus task-specific", "reading"],
            rows, "Text game, natural play: two rewards, points of exact match")
 
 # %% [markdown]
+# And on the paper's own games ([chapter 7](07_rlvr_text_game.ipynb)), where the two
+# rewards also ask the paper's two mixes of questions:
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite import paper
+
+games, theirs = load_result("text_bytesized32"), paper.text_game_rows()
+PARTS_OF_GAMES = ("all", "changed", "unchanged")
+rows = []
+for method, row in (("mle", "sft"), ("rlvr", "rlvr"),
+                    ("rlvr_task_specific", "rlvr_task_specific")):
+    rows.append([show.method_name(method), *(show.interval_text(
+        find(games, method, "greedy", part)) for part in PARTS_OF_GAMES),
+        *(f"{theirs[row][part]:.1f}" for part in PARTS_OF_GAMES)])
+show.table(["method", *PARTS_OF_GAMES,
+            *(f"paper, {part}" for part in PARTS_OF_GAMES)], rows,
+           "ByteSized32: exact match in %, greedy; RLVR is the binary reward")
+
+# %% [markdown]
+# There the task-specific reward, with few unchanged questions, loses nothing that
+# could be measured on changed ones and gains less on the others. In the paper it is
+# ahead on both.
+#
 # **Video.** In chapter 9 the reward was LPIPS plus L1. Judged by five metrics,
 # as paired differences to the base:
 
@@ -773,25 +804,16 @@ for decoding in ("sampled", "greedy", "best"):
 # is paid by it score better on it, and worse on the strict one?
 
 # %% tags=["nbval-check-output"]
-from rlvr_lite.paths import results_folder
-
-recorded = (results_folder() / "web_pages.json").is_file()
-web = load_result("web_pages") if recorded else None
-NOT_YET = "results/web_pages.json is not recorded yet"
-
-if web:
-    rows = []
-    for metric in ("f1", "official"):
-        for decoding in ("greedy", "sampled"):
-            d = find_difference(web, "rlvr", "rlvr_official", decoding,
-                                "all", metric)
-            rows.append([metric, decoding, show.interval_text(d, sign=True),
-                         read_gap(d, "strict", "official")])
-    show.table(["judged by", "decoding", "strict minus official", "reading"],
-               rows, "Web pages: paid by the strict or by the official F1, "
-               "in points")
-else:
-    print(NOT_YET)
+web = load_result("web_pages")
+rows = []
+for metric in ("f1", "official"):
+    for decoding in ("greedy", "sampled"):
+        d = find_difference(web, "rlvr", "rlvr_official", decoding, "all",
+                            metric)
+        rows.append([metric, decoding, show.interval_text(d, sign=True),
+                     read_gap(d, "strict", "official")])
+show.table(["judged by", "decoding", "strict minus official", "reading"], rows,
+           "Web pages: paid by the strict or by the official F1, in points")
 
 # %% [markdown]
 # ## Entropy and diversity over training
@@ -805,9 +827,8 @@ LOGS = {"text, natural play": natural["curves"]["rlvr"],
         "text, task-specific": natural["curves"]["rlvr_task_specific"],
         "text, long waits": serial["curves"]["rlvr"],
         "video, one frame": video["one frame"]["curves"]["rlvr"],
-        "video, seven frames": video["seven frames"]["curves"]["rlvr"]}
-if web:
-    LOGS["web pages"] = web["curves"]["rlvr"]
+        "video, seven frames": video["seven frames"]["curves"]["rlvr"],
+        "web pages": web["curves"]["rlvr"]}
 LOGS = {name: [r for r in log if "entropy" in r]
         for name, log in LOGS.items()}
 
@@ -836,7 +857,7 @@ figure = show.curves(
 show.show_png(
     figure,
     "Entropy of the policy over the course of RL in the recorded runs, one "
-    "line for each study, averaged over eight rows of the log.")
+    "line for each study, averaged over eight rows of the log.", limit=14_000)
 
 # %% [markdown]
 # Four patterns. On natural play entropy falls within a few steps, together
@@ -962,28 +983,26 @@ show.table(["metric", "decoding", "RLVR minus MLE", "reading"], rows,
 # **Web.** *Visible* pages settle what changes, *hidden* ones hold texts that
 # nobody can know, and *held out* are two tasks without any training page. RL
 # asked about the first two groups. What it does on the third is transfer, or the
-# lack of it.
+# lack of it. One more model was asked about *visible* pages only; its *hidden* column
+# is transfer, too.
 
 # %% tags=["nbval-check-output"]
-if web:
-    show.result_table(web, ["mle", "mle_continued", "rlvr", "ceiling"],
-                      ("visible", "hidden", "held_out"), metric="f1")
-else:
-    print(NOT_YET)
+show.result_table(web, ["mle", "mle_continued", "rlvr", "rlvr_visible",
+                        "ceiling"],
+                  ("visible", "hidden", "held_out"), metric="f1")
+rows = []
+for other in ("mle", "mle_continued", "rlvr_visible"):
+    for subset in ("visible", "hidden", "held_out"):
+        d = find_difference(web, "rlvr", other, "greedy", subset, "f1")
+        rows.append([show.method_name(other), subset,
+                     show.interval_text(d, sign=True),
+                     read_gap(d, "RLVR", show.method_name(other))])
+show.table(["RLVR minus", "pages", "points of F1", "reading"], rows,
+           "Web pages, greedy, paired differences")
 
-# %% tags=["nbval-check-output"]
-if web:
-    rows = []
-    for other in ("mle", "mle_continued"):
-        for subset in ("visible", "hidden", "held_out"):
-            d = find_difference(web, "rlvr", other, "greedy", subset, "f1")
-            rows.append([show.method_name(other), subset,
-                         show.interval_text(d, sign=True),
-                         read_gap(d, "RLVR", show.method_name(other))])
-    show.table(["RLVR minus", "pages", "points of F1", "reading"], rows,
-               "Web pages, greedy, paired differences")
-else:
-    print(NOT_YET)
+# %% [markdown]
+# To be silent about what nobody can know had to be asked for: it did not come over from
+# visible pages ([chapter 8](08_rlvr_web_pages.ipynb) takes this apart).
 
 # %% [markdown]
 # ## What did it cost?
@@ -991,30 +1010,43 @@ else:
 # In the paper's video models RLVR needs a few hundred steps, and MLE hundreds of
 # thousands. Both numbers are true, and yet they must not be divided. A step of RL
 # samples, decodes and judges some two thousand rollouts there. Count ours in four
-# units:
+# units. The tokens are those of answers: sampled ones for RLVR (without screening), gold
+# ones for MLE, as the mean length of its answers times their number (the first steps of
+# the web base read the pages as well):
 
-# %% tags=["nbval-check-output"]
+# %%
+from dataclasses import replace
+
+from rlvr_lite import experiments_web
+from rlvr_lite.checkpoints import load_web_model
+
 RECORDS = {"text, natural play": natural, "text, long waits": serial,
            "video, one frame": video["one frame"],
-           "video, seven frames": video["seven frames"]}
-if web:
-    RECORDS["web pages"] = web
+           "video, seven frames": video["seven frames"], "web pages": web}
 COST = {name: {c["method"]: c for c in result["cost"]}
         for name, result in RECORDS.items()}
 NAMES = {"mle": "MLE (the base)", "mle_continued": "MLE, continued",
          "rlvr": "RLVR"}
+GOLD = {name: [task.answer(t) for t in data(
+    replace(STUDIES[RECORDS[name]["experiment"]], traces=600), "traces")]
+    for name in ("text, natural play", "text, long waits")}
+web_task = load_web_model()[1]
+GOLD["web pages"] = [web_task.answer(t)
+                     for t in experiments_web.data("train", 2000)]
+LENGTH = {name: mean(map(len, found)) for name, found in GOLD.items()}
+for name, cost in COST.items():
+    rl = cost["rlvr"]  # a clip has as many tokens for RLVR as for MLE
+    each = LENGTH.setdefault(name, rl["tokens"] / rl["samples"])
+    for method in ("mle", "mle_continued"):
+        cost[method]["tokens"] = each * cost[method]["samples"]
 
-
-def as_count(value):
-    """A number in words, or a dash where it was not recorded."""
-    return f"{value:,.0f}" if value else "-"
-
-
+# %% tags=["nbval-check-output"]
+SPENT = ("steps", "samples", "tokens", "cpu_seconds")
 show.table(
-    ["study", "method", "steps", "samples", "sampled tokens", "CPU s"],
-    [[name, label, *(as_count(cost[method].get(key)) for key in (
-        "steps", "samples", "tokens", "cpu_seconds"))]
-     for name, cost in COST.items() for method, label in NAMES.items()],
+    ["study", "method", "steps", "samples", "tokens (thousands)", "CPU s"],
+    [[name, label, *(f"{cost[m][k] / (1e3 if k == 'tokens' else 1):,.0f}"
+                     for k in SPENT)]
+     for name, cost in COST.items() for m, label in NAMES.items()],
     "What training cost, mean of the seeds; RLVR and MLE, continued start "
     "from the base")
 
@@ -1022,50 +1054,67 @@ show.table(
 rows = []
 for name, cost in COST.items():
     a, b = cost["mle"], cost["rlvr"]
-    rows.append([name, *(f"{a[key] / b[key]:.2g}" for key in (
-        "steps", "samples", "cpu_seconds"))])
-show.table(["study", "steps", "samples", "CPU seconds"], rows,
-           "Cost of the base divided by the cost of RLVR, in three units")
+    rows.append([name, *(f"{a[key] / b[key]:.2g}" for key in SPENT)])
+show.table(["study", "steps", "samples", "tokens", "CPU seconds"], rows,
+           "Cost of the base divided by the cost of RLVR, in four units")
 
 # %% [markdown]
-# One question, three answers. Here they are as curves. The same runs, the same
-# validation accuracy; only the horizontal axis changes:
+# One question, four answers. Here they are as curves, for text and for video. The same
+# runs, the same validation; only the horizontal axis changes:
 
 # %%
 from matplotlib import pyplot as plt
 
 settings = serial["provenance"]["config"]
 note = serial["notes"]["rlvr"][0]
-screened = note["offered"] * settings["rl"]["group"]  # asked before step 1
-AXES = {"steps": ("step", 1), "samples (thousands)": ("samples", 1000),
-        "CPU seconds": ("cpu_seconds", 1)}
-figure, panels = plt.subplots(1, 3, figsize=(7.2, 2.6), sharey=True)
-for panel, (title, (key, unit)) in zip(panels, AXES.items()):
+SCREENED = note["offered"] * settings["rl"]["group"]  # asked before step 1
+
+
+def in_units(name, method, key, asked):
+    """Validated rows of a log, with what had been spent by then."""
+    result, rl = RECORDS[name], COST[name]["rlvr"]
+    batch = result["provenance"]["config"]["base"]["batch"]
+    each = (rl["tokens"] / (rl["samples"] - asked) if method == "rlvr"
+            else LENGTH[name])
+    for r in result["curves"][method]:
+        if key in r and (r["step"] or method != "mle"):  # not the untrained
+            n = r["samples"] + asked if "samples" in r else batch * r["step"]
+            yield r | {"samples": n / 1e3, "tokens": n * each / 1e6}
+
+
+# %%
+PANELS = (("text, long waits", "validation_exact", SCREENED, "text: exact, %"),
+          ("video, seven frames", "validation_lpips_sampled", 0,
+           "video: 100 x LPIPS"))
+AXES = {"step": "steps", "samples": "samples, thousands",
+        "tokens": "tokens, millions", "cpu_seconds": "CPU seconds"}
+figure, grid = plt.subplots(2, 4, figsize=(7.2, 3.6), sharey="row")
+for (name, key, asked, ylabel), panels in zip(PANELS, grid):
     for i, (method, label) in enumerate(NAMES.items()):
-        seen = [r | {"samples": r["samples"] + screened if "samples" in r
-                     else settings["base"]["batch"] * r["step"]}
-                for r in serial["curves"][method] if r.get("validation_exact")]
-        panel.plot([r[key] / unit for r in seen],
-                   [r["validation_exact"] for r in seen],
-                   marker="osD"[i], markersize=3, label=label)
-    panel.set_xlabel(title)
-panels[0].set_ylabel("validation accuracy")
-figure.tight_layout(rect=(0, 0.09, 1, 1))
-figure.legend(*panels[0].get_legend_handles_labels(), ncols=3, frameon=False,
+        seen = list(in_units(name, method, key, asked))
+        for panel, (unit, title) in zip(panels, AXES.items()):
+            panel.plot([r[unit] for r in seen], [100 * r[key] for r in seen],
+                       marker="osD"[i], markersize=3, label=label)
+            panel.set_xlabel(title, fontsize=8)
+            panel.tick_params(labelsize=7)
+    panels[0].set_ylabel(ylabel, fontsize=8)
+figure.tight_layout(rect=(0, 0.06, 1, 1))
+figure.legend(*grid[0, 0].get_legend_handles_labels(), ncols=3, frameon=False,
               fontsize=8, loc="lower center")
 plt.close(figure)  # shown by the next cell
 
 # %%
-show.show_png(figure, "Validation accuracy on long waits of the base, of "
-              "continued MLE and of RLVR in three panels: over steps, samples "
-              "and CPU seconds. RLVR ends far left in the first panel and "
-              "beside continued MLE in the third.")
+show.show_png(figure, "The base, continued MLE and RLVR over steps, samples, "
+              "answer tokens and CPU seconds. Above, validation accuracy on "
+              "long waits; below, sampled LPIPS seven frames ahead. RLVR ends "
+              "far left over steps; over seconds it ends beside continued MLE "
+              "for text and far to the right of it for video.", limit=14_000)
 
 # %% [markdown]
-# All three curves are from seed 0. The other two start from the best weights
-# of the base. In the first panel RLVR is through when MLE has hardly begun. In
-# the third, on the only axis that somebody pays for, both take the same time,
-# and what counts is who ends higher. The honest claim is of that kind: **at
+# All curves are from seed 0. The other two start from the best weights
+# of the base. In the first column RLVR is through when MLE has hardly begun. In
+# samples and tokens, which tell the same story here, that is no longer so. In the last, on the only axis that somebody pays for, RLVR takes as long
+# as MLE or longer, and what counts is who ends better. The honest claim is of that kind: **at
 # equal time, from the same base**. (On video *MLE, continued* was offered as much
 # and took less, see the first table: it stops where its validation rollouts
 # have not improved for a while, and keeps the best weights.)
@@ -1076,21 +1125,17 @@ show.show_png(figure, "Validation accuracy on long waits of the base, of "
 # magnitude. These are its published counts for video:
 
 # %% tags=["nbval-check-output"]
-# RLVR-World, table 8 and appendix B: steps, sequences a step, GPU hours
-# (RL: 128 questions x 16 answers a step; 200 steps took the hours given)
-PUBLISHED = {
-    "one frame ahead": ((990_000, 32, 530), (200, 128 * 16, 14)),
-    "seven frames ahead": ((450_000, 32, 500), (200, 128 * 16, 40))}
-
 rows = []
-for name, (mle, rl) in PUBLISHED.items():
+for name, counts in paper.VIDEO_TRAINING.items():
+    mle, rl = counts["mle"], counts["rlvr"]
     for unit, a, b in (("steps", mle[0], rl[0]),
                        ("sequences", mle[0] * mle[1], rl[0] * rl[1]),
                        ("GPU hours", mle[2], rl[2])):
         rows.append([name, unit, f"{a:,}", f"{b:,}", f"{a / b:,.0f}",
                      f"{np.log10(a / b):.1f}"])
 show.table(["setting", "unit", "MLE", "RLVR", "ratio", "orders"], rows,
-           "The paper's video models, MLE from scratch and RLVR after it")
+           "The paper's video models, MLE from scratch and RLVR after it "
+           "(its table 8 and appendix B)")
 
 # %% [markdown]
 # In steps it is indeed between three and four orders. In sequences that are
@@ -1105,12 +1150,10 @@ show.table(["setting", "unit", "MLE", "RLVR", "ratio", "orders"], rows,
 # - For language the sign turns round:
 
 # %% tags=["nbval-check-output"]
-# RLVR-World, appendix B: GPU hours (text: A100; web: A100 and H100)
-HOURS = {"text game": (26, 180), "web pages": (136, 200),
-         "video, one frame": (530, 14), "video, seven frames": (500, 40)}
 show.table(["world", "MLE", "RLVR", "MLE / RLVR"],
-           [[name, a, b, f"{a / b:.1f}"] for name, (a, b) in HOURS.items()],
-           "GPU hours in the paper")
+           [[name, a, b, f"{a / b:.1f}"]
+            for name, (a, b) in paper.GPU_HOURS.items()],
+           "GPU hours in the paper (its appendix B)")
 
 # %% [markdown]
 # Where the base is a fine-tuned language model, RL was the expensive part.
@@ -1204,7 +1247,8 @@ axes.set_yscale("log")
 axes.set_xticks(ROWS, [str(n) for n in ROWS])
 show.show_png(figure, "Microseconds per sampled token over the number of rows "
               "from 8 to 256, both axes logarithmic: measured on top, the "
-              "matrix products alone below it, the floor at the bottom.")
+              "matrix products alone below it, the floor at the bottom.",
+              limit=8_000)
 
 # %% [markdown]
 # Read the figure from below. From the floor to the products alone: attention
@@ -1239,6 +1283,19 @@ print(f"its floor is {floors[1] / floors[0]:.2f} times as high")
 # equal rows here: our questions are short, and the cache of the answers
 # outweighs theirs.
 #
+# So sampling reaches about a fifth of the floor, and our target had been one half. These
+# are the tricks of `rlvr_lite/sampling.py`, each with its line:
+#
+# - A question is read once. Its keys are stored once, and the whole group looks at them.
+# - Answers that have ended leave the batch, as soon as that makes it a quarter smaller.
+# - The log-probabilities of the sampled tokens are kept. They are the `logp_old` of
+#   GRPO, so no second forward pass is needed.
+# - LoRA is folded into the weights, once for each batch.
+# - Keys grow in blocks of 32 (`ROOM`), and at least so many are looked at, the empty
+#   ones masked: below about 26, PyTorch's batched product takes a slow path.
+# - A token is looked up in the cumulated probabilities, with a random number drawn in
+#   advance: faster than `multinomial`, and no answer depends on when another one ends.
+#
 # Beside other code, in the same run on the same model, with the same questions
 # and settings:
 
@@ -1256,8 +1313,18 @@ for slow, fast in (("generate", "our sampler"),
 show.table(["slower", "faster", "ratio of CPU seconds", "extremes"], rows,
            "Text game: Hugging Face generate and TRL's GRPOTrainer beside "
            "the code of this book")
+times = [find(beside, f"our GRPO step: {part}", "sampled", metric="seconds")
+         ["mean"] for part in ("sample", "reward", "update")]
+print(f"our target, ten times TRL's step: {'' if r['mean'] >= 10 else 'not '}"
+      f"met; sampling is {times[0] / sum(times):.0%} of our step")
 
 # %% [markdown]
+# The plan had asked for ten times the speed of TRL's step (eight, in its first
+# version). We measured about six. More than half of our step is sampling, and for
+# a model this small that is calls rather than arithmetic, as the figure showed. What
+# can be left out is left out: ended answers, second passes, the update of dead
+# groups. The rest would take fused code.
+#
 # Both libraries are made for models that are a thousand times larger. There
 # the arithmetic hides what a call costs, and the ratio would shrink towards
 # one. It says something about small models on one core, and nothing about
@@ -1303,20 +1370,27 @@ HOPES = [
      "families/changed", "exact"),
     ("video, one frame: greedy LPIPS falls", video["one frame"], "rlvr",
      "mle", "greedy", "all", "lpips"),
+    ("video, seven frames: fewer repetitions", video["seven frames"], "rlvr",
+     "mle", "greedy", "all", "repetition"),
     ("video: policies are judged better (gap)", policies, "rlvr", "mle",
-     "greedy", "all", "gap")]
+     "greedy", "all", "gap"),
+    ("video: plans succeed more often", load_result("video_planning"), "rlvr",
+     "mle", "greedy", "all", "success"),
+    ("web: held-out tasks gain (F1)", web, "rlvr", "mle", "greedy",
+     "held_out", "f1"),
+    ("web: an agent with the model succeeds more often",
+     load_result("web_planning"), "rlvr", "mle", "greedy", "all", "success")]
 
 # %% tags=["nbval-check-output"]
 rows = []
 for hope, result, a, b, decoding, subset, metric in HOPES:
     d = find_difference(result, a, b, decoding, subset, metric)
-    hoped, feared = (d["low"] > 0, d["high"] < 0) if metric == "exact" else (
-        d["high"] < 0, d["low"] > 0)
-    rows.append([hope, show.interval_text(d, sign=True),
-                 "fulfilled" if hoped else "the opposite" if feared
-                 else "not decided"])
+    rows.append([hope, show.interval_text(d, sign=True), show.reading(
+        d, "fulfilled", "the opposite", lower_is_better=metric in (
+            "lpips", "gap", "repetition"))])
 show.table(["hope", "difference [95 %]", "outcome"], rows,
-           "In points of exact match or success; LPIPS x 100")
+           "In points of exact match, success, F1 or repetitions; "
+           "LPIPS x 100")
 
 # %% [markdown]
 # What follows was tried on one seed or on validation data only. It is told in
@@ -1338,17 +1412,6 @@ show.table(["hope", "difference [95 %]", "outcome"], rows,
 # - Best of $N$ for more than one training seed, for web pages, and with a
 #   judge that does not know the truth.
 # - RL on one video task, tested on the others.
-#
-# Some of these experiments are in the package and wait for somebody's CPU.
-# This lists them (`python -m rlvr_lite.experiments_text text_sweeps`, for
-# example, takes hours):
-
-# %%
-from rlvr_lite.experiments_all import records
-
-print("defined, not recorded:", ", ".join(sorted(
-    name for name in records()
-    if not (results_folder() / f"{name}.json").is_file())) or "none")
 
 # %% [markdown]
 # ## Exercises

@@ -223,6 +223,32 @@ while page[0].state == "ongoing" and len(seen) < first_page.depth:
 print("the page says:", page[0].state)
 
 # %% [markdown]
+# What does the goal checker see? Here is a page of `click-checkboxes` after a
+# first click,
+#
+# ![A small web page in a browser: a yellow box asks to select NH and 7l and to
+# click Submit; below it five checkboxes, the first one, NH, ticked, and a Submit
+# button.](../book/images/web/click-checkboxes.png)
+#
+# and below it the tree that stands for it, with the progress $g$ of what each
+# proposal leads to:
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.worlds.web_pages import Action
+
+boxes = next(g for g in of_task["click-checkboxes"] if g.seed == 403_000)
+ticked = boxes.pages[boxes.step(0, Action("click", 1))]
+print(write_page(ticked))
+proposed = [action for action, _ in candidates(boxes.goal, ticked, 5)]
+for action, one in zip(proposed, TrueDynamics(boxes)(boxes.goal, ticked,
+                                                     proposed)):
+    print(f"g {progress(boxes.goal, ticked, one.page):+.1f}  {action}")
+
+# %% [markdown]
+# A box that the goal names and that is ticked counts for one, any other one
+# against it. So $g$ can tell which box comes next without any verdict.
+
+# %% [markdown]
 # `planning_web.planner` is the same loop with two more settings. The *margin*
 # says by how much another action must beat the policy's first choice before it
 # is preferred: a model that is often wrong does less harm if it is only
@@ -672,7 +698,18 @@ for name, found in said.items():
 #
 # All agents on all test graphs, with the world models of several training seeds.
 # *Policy* is the first choice without any model, *true dynamics* the ceiling.
-# *MLE, continued* has trained for about as many seconds as RLVR.
+# *MLE, continued* had about as many seconds as RLVR, but it keeps the weights
+# with the best F1 on validation, and those may be the ones it began with
+# (chapter 8).
+
+# %% tags=["nbval-check-output"]
+learned = load_result("web_pages")
+sampled = [find(learned, method, "sampled", "all", "f1")["per_seed"]
+           for method in ("mle", "mle_continued")]
+same = [seed for seed, a, b in zip(learned["provenance"]["seeds"], *sampled)
+        if a == b]
+print(f"seeds: {learned['provenance']['seeds']}; MLE, continued has the "
+      f"weights of MLE, so it is the same agent, in seeds {same}")
 
 # %% tags=["nbval-check-output"]
 show.result_table(
@@ -703,7 +740,7 @@ show.table(["agent", "minus", "points of success", "the first is"], rows,
 # 2. How much is there to win? *True dynamics* against the policy.
 # 3. Does RLVR help the agent? *RLVR* against *MLE*: the paper's comparison.
 # 4. Or would longer training have done the same? *RLVR* against *MLE,
-#    continued*.
+#    continued*. (In the seeds named above this is question 3 again.)
 #
 # The share of the room that a world model makes use of sums it up:
 
@@ -760,7 +797,29 @@ for m in ("mle", "rlvr"):
 # `click-tab-2-hard`, of the hidden group, the policy is right about every other
 # time only, and planning still loses: what follows the click cannot be known
 # there, and the planner with imagined pages wins less than half of what the
-# policy wins.
+# policy wins. This is such a page:
+#
+# ![A small web page in a browser: a yellow box asks to switch between the tabs
+# to find and click on the link parturient; below it three tabs, the first one
+# open, with a few words of placeholder Latin and three
+# links.](../book/images/web/click-tab-2-hard.png)
+#
+# The link is behind another tab. Here is its tree, and what a click on each of
+# these tabs changes, really and as the MLE model imagines it:
+
+# %%
+tabs = next(g for g in of_task["click-tab-2-hard"] if g.seed == 407_000)
+page = tabs.reset()
+print(write_page(page))
+for action in (Action("click", 2), Action("click", 3)):
+    for word, mind in (("really", TrueDynamics(tabs)),
+                       ("imagined", minds["MLE"])):
+        (one,) = mind(tabs.goal, page, [action])
+        new = [e for e in one.page if e not in page and e.role != "tab"]
+        print(f"{action} {word}:", *new[:3], sep="\n    ")
+
+# %% [markdown]
+# The model knows that the tab opens, but not what is behind it.
 #
 # A mean over tasks hides the shape of a difference: many small gains, or one
 # task that turned. Each model plays every graph of a task once, so a row rests

@@ -328,7 +328,7 @@ show.show_png(show_video.filmstrip(rows, heads, width=4.4),
 from rlvr_lite.experiments import find, load_result
 
 recorded = load_result("policy_evaluation")
-WORDS = {"readout": "judge on decoded frames", "crude_simulator":
+WORDS = {"readout": show.method_name("readout"), "crude_simulator":
          "crude simulator", "floor": "seen through the tokenizer",
          "mle": "MLE", "rlvr": "RLVR"}
 

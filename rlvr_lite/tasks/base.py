@@ -1,8 +1,8 @@
 """A task turns one world into a sequence problem; every algorithm of the book sees only this.
 
 Source: RLVR-World section 4.2 (question q(s, a), response o(s')) and 4.3 (reward on the
-*decoded* prediction). A new world is a class with these methods and a row in the registry of
-experiments; `model`, `mle`, `lora` and `grpo` do not change.
+*decoded* prediction). A new world is a class with these methods; `model`, `mle`, `lora` and `grpo`
+do not change. To record and to ship its models takes more places: CONTRIBUTING.md lists them.
 """
 
 from __future__ import annotations

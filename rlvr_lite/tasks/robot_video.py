@@ -10,8 +10,9 @@ With `credit="frame"` a token earns only what it can still influence: the mean o
 from its own one on.
 Source: RLVR-World equations 7 to 10, section 6.1; repetition penalty: its section 6.3.
 Differs from the paper: one sequence layout for single-step and multi-step; a frame every 10
-simulator steps, because at 5 the last frame is already a hard predictor to beat; a reward may
-judge a random subset of the frames, which costs less and has the same mean.
+simulator steps, because at 5 no prototype beat the last frame (at 10 it is still hard to beat one
+frame ahead, and easy several frames ahead); a reward may judge a random subset of the frames,
+which costs less and has the same mean.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rlvr_lite.tasks.state_difference import difference, recover
+from rlvr_lite.tasks.state_difference import recover
 from rlvr_lite.tasks.state_rewards import KINDS, MODES, reward
 from rlvr_lite.tokenizers.text import TextTokenizer
 from rlvr_lite.worlds.text_game import Transition
@@ -215,11 +215,6 @@ class TextGameTask:
             shared = [known[o["uuid"]] if known.get(o["uuid"]) == o else o for o in after[0]]
             self._pairs[key] = (transition, before, (shared, after[1]))  # keeps the id alive
         return self._pairs[key][1:]
-
-
-def gold_difference(transition: Transition) -> dict:
-    """The true answer in the paper's form."""
-    return difference(pair(transition.state), pair(transition.next_state))
 
 
 def train_tokenizer(transitions: list[Transition], vocab_size: int = 512) -> TextTokenizer:
