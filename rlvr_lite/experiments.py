@@ -89,7 +89,7 @@ def write_json(path: Path, data: Any) -> None:
 def _lines(data: Any, indent: str = "\n", width: int = 400) -> str:
     """JSON text that breaks lines only inside what is longer than `width`: half the size of an
     indented file, and a change shows as a changed row."""
-    flat = json.dumps(data)
+    flat = json.dumps(data, separators=(",", ":"))
     if len(flat) <= width or not isinstance(data, (dict, list)):
         return flat
     inner = indent + " "

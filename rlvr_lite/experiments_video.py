@@ -120,7 +120,7 @@ STUDIES["video_levers"] = replace(
     STUDIES["video_multi"], name="video_levers", claim=None, paper={}, seconds=200.0,
     title="Robot video, seven frames ahead: one change at a time")
 STUDIES["video_small"] = replace(
-    STUDIES["video_levers"], name="video_small", episodes=24,
+    STUDIES["video_levers"], name="video_small", episodes=24, claim="video_lpips_few",
     base=replace(STUDIES["video_levers"].base, steps=400, validate_every=40),
     title="Robot video, seven frames ahead: 24 episodes of each task")
 

@@ -399,6 +399,29 @@ def test_three_levers_of_video():
     assert spent["mle_continued_3x"] == pytest.approx(300, abs=50), "about half of 600"
 
 
+def test_few_episodes_of_video():
+    for decoding in ("greedy", "sampled", "best"):
+        for likelihood in ("mle", "mle_continued", "mle_to_the_end"):
+            assert side("video_small", "rlvr", likelihood, decoding, "all", "lpips") == -1
+    few = load_result("video_small")
+
+    def value(method, metric, decoding="greedy"):
+        return find(few, method, decoding, "all", metric)["mean"]
+
+    for method in ("mle", "mle_continued", "mle_to_the_end"):
+        for decoding in ("greedy", "sampled", "best"):
+            assert value(method, "lpips", decoding) > value("trivial", "lpips"), "copy: nearer"
+    assert value("mle", "motion") > 1.5 and value("rlvr", "motion") < 1.1
+    assert 1 / 3 < value("rlvr", "still") < 0.4 and value("mle", "still") < 0.1
+    assert 0.42 < value("rlvr", "repetition") < 0.5 and value("mle", "repetition") < 0.1
+    assert side("video_small", "rlvr", "trivial", "greedy", "all", "lpips") == 0
+    fewer = value("rlvr_repetition_penalty", "repetition") / value("rlvr", "repetition")
+    assert fewer == pytest.approx(2 / 3, abs=0.08), "about a third fewer"
+    for metric, decided in (("repetition", 1), ("lpips", 0)):
+        assert side("video_small", "rlvr", "rlvr_repetition_penalty", "greedy", "all",
+                    metric) == decided
+
+
 # ---- chapter 10: pace of the machine, diversity, cost ------------------------------------------
 
 
@@ -435,15 +458,16 @@ def test_after_rl_a_hundred_samples_hold_three_fifths_as_many_frames():
 def test_what_our_code_reached_of_its_targets():
     ratio = find(load_result("bench_text"), "TRL GRPO step / our GRPO step", "sampled",
                  metric="ratio")["mean"]
-    assert ratio == pytest.approx(6, abs=0.5) and ratio < 8
+    assert ratio == pytest.approx(8, abs=0.5)
     sample, reward, update = (find(
         load_result("bench_text"), f"our GRPO step: {part}", "sampled", metric="seconds")["mean"]
         for part in ("sample", "reward", "update"))
-    assert sample > (sample + reward + update) / 2, "more than half"
+    assert sample / (sample + reward + update) == pytest.approx(0.5, abs=0.05), "half"
     bench = load_result("bench_roofline")
     reached = [find(bench, "sampling", "sampled", f"rows={n}", "achieved")["mean"]
                for n in (64, 128, 256)]
-    assert min(reached) > 0.17 and max(reached) < 0.25, "about a fifth"
+    assert min(reached) > 0.28 and max(reached) < 0.38, "about a third"
+    assert find(bench, "sampling", "sampled", "width=256", "achieved")["mean"] > 0.5
 
 
 def test_rlvr_takes_as_long_as_mle_or_longer_where_curves_are_shown():

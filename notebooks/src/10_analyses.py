@@ -1283,7 +1283,8 @@ print(f"its floor is {floors[1] / floors[0]:.2f} times as high")
 # equal rows here: our questions are short, and the cache of the answers
 # outweighs theirs.
 #
-# So sampling reaches about a fifth of the floor, and our target had been one half. These
+# So sampling reaches about a third of the floor with our model, and our target had been
+# one half; a model four times as wide is there. These
 # are the tricks of `rlvr_lite/sampling.py`, each with its line:
 #
 # - A question is read once. Its keys are stored once, and the whole group looks at them.
@@ -1320,7 +1321,7 @@ print(f"our target, ten times TRL's step: {'' if r['mean'] >= 10 else 'not '}"
 
 # %% [markdown]
 # The plan had asked for ten times the speed of TRL's step (eight, in its first
-# version). We measured about six. More than half of our step is sampling, and for
+# version). We measured about eight. Half of our step is sampling, and for
 # a model this small that is calls rather than arithmetic, as the figure showed. What
 # can be left out is left out: ended answers, second passes, the update of dead
 # groups. The rest would take fused code.
