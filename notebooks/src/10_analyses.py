@@ -212,6 +212,28 @@ for method, label in (("mle", "MLE"), ("rlvr", "RLVR")):
 # greedy decoding costs one sample.
 
 # %% [markdown]
+# Live, and small: sixteen samples of the same two models for a few validation
+# questions. (Too few to decide anything; change them, and the temperature.)
+
+# %%
+from rlvr_lite.checkpoints import load_text_model
+from rlvr_lite.evaluation import answers, mean, scores
+from rlvr_lite.experiments_text import STUDIES, data
+
+M = 16
+waits = [t for t in data(STUDIES["text_serial"], "validation") if t.changed]
+waits, rows = waits[:P.scale(tiny=40, full=300)], []
+for label, name in (("MLE", "text_serial"), ("RLVR", "text_serial_rlvr")):
+    model, task = load_text_model(name)
+    found = answers(model, task, waits, 1.0, M, seed=0)
+    counts = [int(sum(task.metrics(ids, t)["exact"] for ids in group))
+              for group, t in zip(found, waits)]
+    rows.append([label, *(f"{mean(pass_at_k(c, M, n) for c in counts):.0%}"
+                          for n in (1, 4, M))])
+show.table(["", "pass@1", "pass@4", f"pass@{M}"], rows,
+           f"Live: {len(waits)} questions with long waits, {M} samples each")
+
+# %% [markdown]
 # ### Video: the lowest error of N
 #
 # The paper's figure is about one frame ahead. Here it is in our world, and
@@ -331,9 +353,6 @@ show.table(["right", "right: GRPO", "wrong: GRPO", "right: Dr. GRPO",
 # for eight.
 
 # %%
-from rlvr_lite.checkpoints import load_text_model
-from rlvr_lite.evaluation import mean, scores
-from rlvr_lite.experiments_text import STUDIES, data
 from rlvr_lite.grpo import GRPOConfig, train_grpo
 from rlvr_lite.lora import add_lora, merge
 
