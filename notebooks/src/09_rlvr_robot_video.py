@@ -442,12 +442,13 @@ for other in ("mle", "mle_continued", "mle_to_the_end", "trivial"):
     against(few, other)
 
 # %% [markdown]
-# Likelihood has nothing more to give here. However long it goes on, and whoever
-# chooses its weights, its frames stay farther from the truth than the current frame,
+# Likelihood has little more to give here. Whether its best or its last weights are
+# kept, 200 seconds on, its frames stay farther from the truth than the current frame,
 # copied seven times. RLVR learns from the same few clips, and it is ahead of every
-# row of likelihood under every decoding, greedy as well. This is no sharpening. (It
-# draws level with copying; more than that is not decided.) The paper reports the same of its smallest data sets (table 9). What has RLVR
-# learned there that likelihood has not? A part of the answer is in how much moves:
+# row of likelihood under every decoding, greedy as well. So this is more than
+# sharpening. (Between RLVR and copying nothing is decided.) The paper, too, finds that
+# RL goes on where likelihood overfits its smallest data sets (table 9). What has
+# RLVR learned that likelihood has not? A part of the answer is in how much moves:
 
 # %% tags=["nbval-check-output"]
 rows = []
