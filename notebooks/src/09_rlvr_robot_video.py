@@ -428,7 +428,7 @@ for other in ("mle", "mle_continued_3x", "rlvr_lora",
 #
 # What is scarce here is episodes. So the last experiment has fewer still: 24
 # training episodes of each task in place of 320, a base of its own, stopped where its
-# validation loss is lowest, and again 200 seconds for every method. Beside *MLE,
+# validation loss is lowest, and again at most 200 seconds for every method. Beside *MLE,
 # continued*, whose weights are chosen by their validation rollouts, stands a row in
 # which nobody chooses: all seconds, and the last weights.
 
@@ -443,7 +443,7 @@ for other in ("mle", "mle_continued", "mle_to_the_end", "trivial"):
 
 # %% [markdown]
 # Likelihood has little more to give here. Whether its best or its last weights are
-# kept, 200 seconds on, its frames stay farther from the truth than the current frame,
+# kept, 200 seconds on, its frames are on average farther from the truth than the current frame,
 # copied seven times. RLVR learns from the same few clips, and it is ahead of every
 # row of likelihood under every decoding, greedy as well. So this is more than
 # sharpening. (Between RLVR and copying nothing is decided.) The paper, too, finds that
@@ -465,16 +465,17 @@ for metric in ("lpips", "repetition"):
 
 # %% [markdown]
 # The base moves too much, more than half as much again as the truth: it has to guess,
-# and it guesses boldly. RLVR has taken that back. In its dreams more than a third of
-# the moving frames stand still, and nearly half of all rollouts end in two same
-# frames. To the reward that is right: a movement at the wrong place is farther from
+# and it guesses boldly. On average RLVR has taken that back. In its greedy dreams more
+# than a third of the moving frames stand still, and nearly half of all rollouts end in
+# two identical frames. (Sampled ones rarely do, and gain as well: it is only a part.) To the reward that is right: a movement at the wrong place is farther from
 # the truth than none. It is the video twin of silence on a web page (chapter 8):
-# where likelihood guesses, a metric may prefer to abstain. Who wants to plan with such
+# where likelihood guesses, a metric may prefer to abstain. Whoever wants to plan with such
 # a model may prefer the guess.
 #
 # So here RLVR has *made* the repetitions that it cures in the paper. RL mends what its
-# reward sees. The penalty of the last section has something to see now: with it about a
-# third fewer rollouts end in two same frames, and what that costs in LPIPS is not decided.
+# reward sees. The penalty of the last section has something to see now: with it, greedy,
+# about a third fewer rollouts end in two identical frames, and what that costs in LPIPS is
+# not decided.
 
 # %% [markdown]
 # ## What it cost

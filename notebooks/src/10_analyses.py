@@ -657,8 +657,8 @@ show.table(["unchanged : changed", "all", "changed", "unchanged"], rows,
 
 # %% [markdown]
 # It does, like a dial. The more unchanged questions RL asks, the more of them it
-# answers right, and the fewer of the others. With none, neither side moves by an
-# amount that three seeds decide. Five for a hundred already bring two thirds of the
+# answers right, and in the mean the fewer of the others. With none, neither side moves
+# by an amount that three seeds decide. Five for a hundred already bring seven tenths of the
 # gain on unchanged questions; forty bring the overall accuracy of natural play. Both
 # at no price that could be measured on the changed ones, where the mix of play pays one.
 # A verifier says what is right. *Which questions* it is asked about is a second reward
@@ -1339,8 +1339,8 @@ print(f"our target, ten times TRL's step: {'' if r['mean'] >= 10 else 'not '}"
       f"met; sampling is {times[0] / sum(times):.0%} of our step")
 
 # %% [markdown]
-# The plan had asked for ten times the speed of TRL's step (eight, in its first
-# version). We measured about eight. Half of our step is sampling, and for
+# Our target was ten times the speed of TRL's step (eight, in its first version). We
+# measured about eight. Half of our step is sampling, and for
 # a model this small that is calls rather than arithmetic, as the figure showed. What
 # can be left out is left out: ended answers, second passes, the update of dead
 # groups. The rest would take fused code.
