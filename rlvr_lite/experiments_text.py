@@ -411,6 +411,7 @@ METHODS: dict[str, Callable[..., Run]] = {
                                             kind="task_specific"),
 }
 MAIN = ("trivial", "mle", "mle_continued", "mle_gold_answers", "rejection_finetuning", "rlvr")
+FEW = ("trivial", "mle", "mle_continued", "rlvr")  # where a table asks about one change
 
 GROUPS = (2, 4, 8, 16, 32)
 # One change at a time to the RL of a study; the row "rlvr" (32 questions, groups of 8, rank 16)
@@ -478,7 +479,7 @@ METRICS = ("exact", "official", "same")
 RECORDS = {
     "text_natural": Record("text_natural", (*MAIN, "rlvr_task_specific"), metrics=METRICS),
     "text_direct": Record("text_direct", MAIN, metrics=METRICS),
-    **{name: Record(name, ("trivial", "mle", "mle_continued", "rlvr"), metrics=METRICS)
+    **{name: Record(name, FEW, metrics=METRICS)
        for name in ("text_few_unchanged", "text_all_traces")},
     "text_serial": Record("text_serial", MAIN, metrics=METRICS),
     "text_mix": Record(
@@ -489,7 +490,7 @@ RECORDS = {
     "text_teacher": Record(
         "text_sweeps", ("trivial", "mle", "mle_continued", "mle_noisy", "mle_filtered", "rlvr"),
         "Text game, long waits: traces of a teacher that slips", metrics=METRICS),
-    "text_wide": Record("text_wide", ("trivial", "mle", "mle_continued", "rlvr")),
+    "text_wide": Record("text_wide", FEW),
     "text_transfer": Record(
         "text_sweeps", ("trivial", "mle", *TRANSFER, "rlvr"),
         "Text game, long waits: RL asks about one game, judged on both", metrics=METRICS),

@@ -3,7 +3,7 @@
 Two studies of one base model, which predicts frame after frame to the end of an episode:
     video_single   one frame ahead, LPIPS + L1 of that frame as reward
     video_multi    seven frames ahead, the model's own frames as its past
-and three further tables:
+and four further tables:
     video_lora     seven frames ahead once more, with LoRA in place of all weights
     video_metrics  one frame ahead, one model for each metric as reward, judged by all metrics
     video_levers   seven frames ahead, one change at a time to RL, and three times as much MLE
