@@ -58,7 +58,7 @@ results: setup
 
 bench: setup
 	@$(PY) -m pip install --quiet -c constraints.txt -e ".[bench]"
-	@$(PY) tools/bench.py
+	@$(PY) tools/bench.py --repeats 15
 	@$(PY) tools/bench_video.py
 	@$(PY) tools/bench_roofline.py
 	@$(PY) tools/make_results_page.py

@@ -83,7 +83,9 @@ def log_of(study: Any, method: str, seed: int) -> Callable[[str], None]:
                               f"{line}", flush=True)
 
 
-LATER = (("trace", True), ("episodes", None))  # younger settings, as all older records had them
+# Younger settings, as all older records had them.
+LATER = (("trace", True), ("episodes", None), ("demonstrations", False), ("mistakes", 0),
+         ("start", None), ("trusts", (1.0,)))
 
 
 def settings_of(study: Any) -> dict:

@@ -3,11 +3,12 @@
 Two studies of one base model, which predicts frame after frame to the end of an episode:
     video_single   one frame ahead, LPIPS + L1 of that frame as reward
     video_multi    seven frames ahead, the model's own frames as its past
-and four further tables:
+and five further tables:
     video_lora     seven frames ahead once more, with LoRA in place of all weights
     video_metrics  one frame ahead, one model for each metric as reward, judged by all metrics
     video_levers   seven frames ahead, one change at a time to RL, and three times as much MLE
     video_small    video_levers with 24 of 320 episodes of each task: who learns them by heart?
+    video_small_single   the same bases, one frame ahead
 A run is (study, method, seed); see `experiments` for how runs become `results/*.json`.
 
     python -m rlvr_lite.experiments_video video_multi --seeds 0 1 2 --jobs 2 --folder runs
@@ -59,7 +60,8 @@ from rlvr_lite.tasks.robot_video import (
 )
 from rlvr_lite.worlds.robot_video import TASKS, episodes
 
-BASE = "video_base"  # folder of the base models, which all studies share
+BASE = "video_base"  # folder of the base models, which all studies of all episodes share
+SMALL_BASE = "video_small_base"  # and of those of few episodes
 DECODINGS = ((0.0, 0), (0.5, 0), (0.7, 0), (1.0, 20), (1.0, 0))  # temperature and top-k
 METRICS = ("lpips", "l1", "mse", "psnr", "ssim", "repetition", "still", "motion")
 
@@ -123,6 +125,11 @@ STUDIES["video_small"] = replace(
     STUDIES["video_levers"], name="video_small", episodes=24, claim="video_lpips_few",
     base=replace(STUDIES["video_levers"].base, steps=400, validate_every=40),
     title="Robot video, seven frames ahead: 24 episodes of each task")
+
+STUDIES["video_small_single"] = replace(
+    STUDIES["video_small"], name="video_small_single", horizon=1, judged=None, seconds=300.0,
+    test_clips=5, claim="video_lpips_few_single", rl=STUDIES["video_single"].rl,
+    title="Robot video, one frame ahead: 24 episodes of each task")
 
 
 # ---------------------------------------------------------------- data
@@ -243,8 +250,8 @@ def floor(study: VideoStudy, seed: int, folder: Path) -> Run:
 
 
 def base_of(study: str) -> str:
-    """The folder of a study's base models; all studies of all episodes share theirs."""
-    return BASE if STUDIES[study].episodes is None else f"{study}_base"
+    """The folder of a study's base models; studies of as many episodes share theirs."""
+    return BASE if STUDIES[study].episodes is None else SMALL_BASE
 
 
 def base_model(study: VideoStudy, seed: int, folder: Path):
@@ -392,6 +399,8 @@ RECORDS = {
     "video_small": Record("video_small", ("trivial", "floor", "mle", "mle_continued",
                                           "mle_to_the_end", "rlvr", "rlvr_repetition_penalty"),
                           metrics=METRICS),
+    "video_small_single": Record("video_small_single", (*MAIN[:-1], "mle_to_the_end", "rlvr"),
+                                 metrics=METRICS),
 }
 LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, video_tokens, "lpips", base_of)
 

@@ -1,10 +1,13 @@
 """The web experiments: a base model of web pages, RLVR on F1, and their controls.
 
-One study, `web_pages`: MLE on recorded transitions, first on whole texts, pages included, for the
-model to learn to copy, then on the answers alone to the validation plateau; then GRPO on the
-strict F1 of what changes. Its test items come in two groups: *visible* (the page allows to know
-what changes) and *hidden* (texts appear that nobody can know; there F1 rewards silence,
-likelihood cannot).
+MLE on recorded transitions, first on whole texts, pages included, for the model to learn to copy,
+then on the answers alone to the validation plateau; then GRPO on the strict F1 of what changes.
+Test items come in two groups: *visible* (the page allows to know what changes) and *hidden*
+(texts appear that nobody can know; there F1 rewards silence, likelihood cannot). Three studies:
+    web_pages           MLE reads transitions of all actions
+    web_demonstrations  MLE reads what a skilled user does, as in data of web agents; RLVR asks
+                        about all actions, and the recorded pages answer
+    web_few_mistakes    its base reads on, and now one action in fifty is any other one
 
     python -m rlvr_lite.experiments_web web_pages --seeds 0 1 2 --jobs 2 --folder runs
     python -m rlvr_lite.experiments_web web_pages --summarise --folder runs
@@ -22,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
-from rlvr_lite import paper
+from rlvr_lite import experiments, paper
 from rlvr_lite.evaluation import answers, mean, scores
 from rlvr_lite.experiments import Comparison, Run
 from rlvr_lite.experiments_lab import (
@@ -48,6 +51,7 @@ from rlvr_lite.tasks.web_page import (
 )
 from rlvr_lite.tokenizers.text import TextTokenizer
 from rlvr_lite.worlds.web_pages import Difference, Transition, difference, group, transitions
+from rlvr_lite.worlds.web_solvers import solve
 
 TEMPERATURES = (0.0, 0.4, 0.7, 1.0)
 LONGEST = 400  # tokens of question and answer in training; very few pages are longer
@@ -59,6 +63,9 @@ class WebStudy:
 
     Attributes:
         width, layers, hidden: the Llama.
+        demonstrations: MLE reads only the steps that the scripted solver would take,
+        mistakes: and so many others.
+        start: the study whose base reads on; None: a new model, and `reading` first.
         reading: MLE on questions and answers alike, before `base`.
         base: MLE of the base model.
         rl: GRPO; `rank` of LoRA, 0 trains all weights.
@@ -70,6 +77,9 @@ class WebStudy:
     title: str
     seconds: float = 300.0
     rank: int = 16
+    demonstrations: bool = False
+    mistakes: int = 0
+    start: str | None = None
     width: int = 128
     layers: int = 3
     hidden: int = 384
@@ -89,6 +99,13 @@ STUDIES = {s.name: s for s in (
     WebStudy("web_pages", "Web pages, F1 of what changes", claim="web_f1",
              paper=paper.web_rows()),
 )}
+STUDIES["web_demonstrations"] = replace(
+    STUDIES["web_pages"], name="web_demonstrations", demonstrations=True,
+    title="Web pages, demonstrations alone", claim=None)
+STUDIES["web_few_mistakes"] = replace(
+    STUDIES["web_demonstrations"], name="web_few_mistakes", mistakes=200, claim="web_f1_mistakes",
+    start="web_demonstrations", title="Web pages, demonstrations with a few mistakes",
+    base=replace(STUDIES["web_pages"].base, steps=600, lr=7e-4, validate_every=100))
 
 
 # ---------------------------------------------------------------- data
@@ -124,10 +141,21 @@ def questions() -> set[tuple]:
     return {(t.goal, t.before, t.action) for t in data("train")}
 
 
-@functools.lru_cache(maxsize=1)
-def gold_pairs() -> list[tuple[list[int], list[int]]]:
+def demonstrated(transition: Transition) -> bool:
+    """Whether the action is the one that a skilled user would take."""
+    return solve(transition.task, transition.goal, transition.before) == transition.action
+
+
+@functools.lru_cache(maxsize=2)
+def gold_pairs(demonstrations: bool = False,
+               mistakes: int = 0) -> list[tuple[list[int], list[int]]]:
+    """Questions and answers of the training transitions, or of the demonstrations among them and
+    of some others, the same for every seed."""
     task = task_for()
-    return [(task.question(t), task.answer(t)) for t in training()]
+    others = [t for t in training() if not demonstrated(t)] if mistakes else []
+    kept = set(map(id, Random(0).sample(others, mistakes)))
+    return [(task.question(t), task.answer(t)) for t in training()
+            if not demonstrations or demonstrated(t) or id(t) in kept]
 
 
 def task_for(**options) -> WebPageTask:
@@ -136,11 +164,15 @@ def task_for(**options) -> WebPageTask:
 
 # ---------------------------------------------------------------- evaluation
 def masks(found: list[Transition]) -> dict[str, list[int]]:
-    """Subsets of the report: the two groups, pages that change, and questions that no training
-    transition asks (new page seeds of a small page may show nothing new)."""
+    """Subsets of the report: the two groups, pages that change, questions that no training
+    transition asks (new page seeds of a small page may show nothing new), what a skilled user
+    would do and what he would not, and pages that end in failure."""
     return {name: [int(group(t.task) == name) for t in found] for name in ("visible", "hidden")} \
         | {"changed": [int(t.before != t.after) for t in found],
-           "unseen": [int((t.goal, t.before, t.action) not in questions()) for t in found]}
+           "unseen": [int((t.goal, t.before, t.action) not in questions()) for t in found],
+           "demonstrated": [int(demonstrated(t)) for t in found],
+           "other": [int(not demonstrated(t)) for t in found],
+           "failure": [int(t.after[0].state == "failure") for t in found]}
 
 
 def validator(study: WebStudy) -> Callable:
@@ -237,35 +269,42 @@ def load_base(study: WebStudy, seed: int, folder: Path):
 
 def mle(study: WebStudy, seed: int, folder: Path) -> Run:
     """The base: MLE on whole texts, then on the answers, to its validation plateau."""
-    place = run_folder(study.name, "mle", seed, folder)
-    model = build(tokenizer().vocab_size, study.width, study.layers, hidden=study.hidden,
-                  max_tokens=1024, seed=seed)
-    texts = [(question[:1], question[1:] + answer) for question, answer in gold_pairs()]
-    log = log_of(study, "mle", seed)
-    reading = train_mle(model, texts, replace(study.reading, seed=seed), folder=place / "reading",
-                        log=log)
-    history = train_mle(model, gold_pairs(), replace(study.base, seed=seed), validator(study),
+    place, log = run_folder(study.name, "mle", seed, folder), log_of(study, "mle", seed)
+    read = gold_pairs(study.demonstrations, study.mistakes)
+    if study.start:
+        model = load_base(STUDIES[study.start], seed, folder)
+        before = experiments.load_run(experiments.run_path(Path(folder) / study.start, "mle",
+                                                           seed)).cost
+    else:
+        model = build(tokenizer().vocab_size, study.width, study.layers, hidden=study.hidden,
+                      max_tokens=1024, seed=seed)
+        texts = [(question[:1], question[1:] + answer) for question, answer in read]
+        before = mle_cost(train_mle(model, texts, replace(study.reading, seed=seed),
+                                    folder=place / "reading", log=log), study.reading.batch)
+    history = train_mle(model, read, replace(study.base, seed=seed), validator(study),
                         best="validation_f1", folder=place, log=log)
     keep(model, place / "model")
     run = evaluate(model, study, seed, "mle")
     run.history = history
-    run.cost = {key: value + mle_cost(reading, study.reading.batch)[key]
+    run.cost = {key: value + before[key]
                 for key, value in mle_cost(history, study.base.batch).items()}
     return run
 
 
-def mle_continued(study: WebStudy, seed: int, folder: Path) -> Run:
+def mle_continued(study: WebStudy, seed: int, folder: Path, name: str = "mle_continued",
+                  everything: bool = False) -> Run:
     """More MLE on the same transitions, for as many CPU seconds as RL gets; the weights with the
-    best F1 on validation are kept."""
-    place = run_folder(study.name, "mle_continued", seed, folder)
+    best F1 on validation are kept. With `everything` it reads the answers to all actions."""
+    place = run_folder(study.name, name, seed, folder)
     model = load_base(study, seed, folder)
-    steps = planned_steps(place, study.seconds, model, gold_pairs(), study.base)
+    read = gold_pairs() if everything else gold_pairs(study.demonstrations, study.mistakes)
+    steps = planned_steps(place, study.seconds, model, read, study.base)
     config = replace(study.base, steps=steps, lr=study.base.lr / 3, seed=seed + 1,
                      validate_every=max(20, steps // 8))
-    history = train_mle(model, gold_pairs(), config, validator(study), best="validation_f1",
-                        folder=place, log=log_of(study, "mle_continued", seed))
+    history = train_mle(model, read, config, validator(study), best="validation_f1",
+                        folder=place, log=log_of(study, name, seed))
     keep(model, place / "model")
-    run = evaluate(model, study, seed, "mle_continued")
+    run = evaluate(model, study, seed, name)
     run.history, run.cost = history, mle_cost(history, config.batch)
     return run
 
@@ -276,13 +315,14 @@ def reinforce(study: WebStudy, seed: int, folder: Path, name: str = "rlvr", mode
 
     Args:
         mode: which F1 is the reward.
-        only: a group of tasks; RL asks about no other.
+        only: a group of tasks, or "demonstrated"; RL asks about no other.
         changes: to `GRPOConfig`.
     """
     model = load_base(study, seed, folder)
     if study.rank:
         model = add_lora(model, study.rank, alpha=2 * study.rank, seed=seed)
-    asked = [t for t in training() if only in (None, group(t.task))]
+    asked = [t for t in training() if only in (None, group(t.task))
+             or only == "demonstrated" and demonstrated(t)]
     place = run_folder(study.name, name, seed, folder)
     config = replace(study.rl, seed=seed, **changes)
     history = train_grpo(model, task_for(mode=mode), asked, config, validator(study), 50, place,
@@ -299,9 +339,12 @@ METHODS: dict[str, Callable[..., Run]] = {
     "ceiling": ceiling,
     "mle": mle,
     "mle_continued": mle_continued,
+    "mle_gold_answers": functools.partial(mle_continued, name="mle_gold_answers", everything=True),
     "rejection_finetuning": functools.partial(reinforce, name="rejection_finetuning",
                                               method="rejection"),
     "rlvr": reinforce,
+    "rlvr_demonstrations": functools.partial(reinforce, name="rlvr_demonstrations",
+                                             only="demonstrated"),
     "rlvr_visible": functools.partial(reinforce, name="rlvr_visible", only="visible"),
     "rlvr_official": functools.partial(reinforce, name="rlvr_official", mode="official"),
 }
@@ -310,12 +353,21 @@ METHODS: dict[str, Callable[..., Run]] = {
 def comparisons(methods: list[str]) -> list[Comparison]:
     """RLVR against every other method, like with like."""
     decodings = ("greedy", "sampled", "best")
-    return [Comparison("rlvr", m, decodings) for m in methods if "rlvr" in methods and m != "rlvr"]
+    pairs = [("rlvr", m) for m in methods if m != "rlvr"] + [
+        (m, b) for m in ("rlvr_demonstrations", "mle_gold_answers") for b in MAIN[2:4]]
+    return [Comparison(a, b, decodings) for a, b in pairs if {a, b} <= set(methods)]
 
 
 METRICS = ("f1", "precision", "recall", "official", "exact", "verdict", "repeats", "invented",
            "items", "length")
-RECORDS = {"web_pages": Record("web_pages", tuple(METHODS), metrics=METRICS)}
+MAIN = ("trivial", "ceiling", "mle", "mle_continued", "rejection_finetuning", "rlvr")
+RECORDS = {
+    "web_pages": Record("web_pages", (*MAIN, "rlvr_visible", "rlvr_official"), metrics=METRICS),
+    "web_demonstrations": Record("web_demonstrations", ("trivial", "ceiling", "mle", "rlvr"),
+                                 metrics=METRICS),
+    "web_few_mistakes": Record(
+        "web_few_mistakes", (*MAIN[:4], "mle_gold_answers", *MAIN[4:], "rlvr_demonstrations"),
+        metrics=METRICS)}
 LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, tokenizer, "f1")
 
 

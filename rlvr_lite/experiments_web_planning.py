@@ -1,15 +1,18 @@
 """Web agents in numbers: the same pages, policy and value, with different world models inside.
 
-One study, `web_planning`: every agent plays the recorded action graphs, and the page's own reward
-says whether it won. `policy` acts without any model, `oracle` plans with the true pages (the
-ceiling), `mle`, `mle_continued` and `rlvr` plan with the models of `web_pages`.
+Every agent plays the recorded action graphs, and the page's own reward says whether it won.
+`policy` acts without any model, `oracle` plans with the true pages (the ceiling); the others plan
+with a model of the study of that name. Two studies:
+    web_planning           with the models of `web_pages`
+    web_planning_mistakes  with the models of `web_few_mistakes`; how far the planner trusts an
+                           imagined verdict is chosen on validation pages, too
 
     python -m rlvr_lite.experiments_web_planning web_planning --seeds 0 1 2 --folder runs
     python -m rlvr_lite.experiments_web_planning web_planning --summarise --folder runs
 
 Source: RLVR-World section 5.3, table 2 (12.06 % to 14.29 % of 812 WebArena tasks).
 Differs from the paper: the rows without a world model and with a perfect one; per-task results;
-margin and depth of the planner are chosen on graphs that no test episode uses.
+the planner's settings are chosen on graphs that no test episode uses.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ from rlvr_lite.planning_web import (
 from rlvr_lite.worlds.web_graphs import Graph, graphs
 from rlvr_lite.worlds.web_pages import Action, Page, group
 
-MODELS = ("mle", "mle_continued", "rlvr")
+MODELS = ("mle", "mle_continued", "mle_gold_answers", "rlvr")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class PlanningStudy:
     Attributes:
         models: the study whose models are planned with.
         validation: graphs of each task, the first ones, on which the planner is chosen.
-        margins, depths: what it is chosen from.
+        margins, depths, trusts: what it is chosen from.
     """
 
     name: str
@@ -58,13 +61,18 @@ class PlanningStudy:
     validation: int = 4
     margins: tuple[float, ...] = (0.0, 0.5, 2.0)
     depths: tuple[int, ...] = (1, 2)
+    trusts: tuple[float, ...] = (1.0,)
     claim: str | None = None
     paper: dict = field(hash=False, default_factory=dict)
 
 
-STUDIES = {"web_planning": PlanningStudy(
-    "web_planning", "Web agents that plan with a world model", claim="web_mpc",
-    paper=paper.web_agent_rows())}
+STUDIES = {s.name: s for s in (
+    PlanningStudy("web_planning", "Web agents that plan with a world model", claim="web_mpc",
+                  paper=paper.web_agent_rows()),
+    PlanningStudy("web_planning_mistakes", "Web agents, models of demonstrations and few mistakes",
+                  models="web_few_mistakes", trusts=(1.0, 0.5), claim="web_mpc_mistakes",
+                  paper=paper.web_agent_rows()),
+)}
 
 
 @functools.lru_cache(maxsize=2)
@@ -97,17 +105,17 @@ def report(study: PlanningStudy, seed: int, name: str, agent_of: Callable[[Graph
 
 def planned(study: PlanningStudy, seed: int, name: str,
             dynamics_of: Callable[[Graph], Dynamics]) -> Run:
-    """An agent that plans; margin and depth are those that win most on the validation graphs."""
-    def agent_of(margin: float, depth: int) -> Callable[[Graph], Agent]:
-        config = AgentConfig(margin=margin, depth=depth)
+    """An agent that plans; its settings are those that win most on the validation graphs."""
+    def agent_of(margin: float, depth: int, trust: float) -> Callable[[Graph], Agent]:
+        config = AgentConfig(margin=margin, depth=depth, trust=trust)
         return lambda graph: planner(dynamics_of(graph), config)
     chances = {key: mean(play(pages(study, "validation"), agent_of(*key))["success"])
-               for key in itertools.product(study.margins, study.depths)}
-    margin, depth = max(chances, key=lambda k: (chances[k], -k[1]))
-    log_of(study, name, seed)(f"margin {margin}, depth {depth}")
-    found = report(study, seed, name, agent_of(margin, depth))
-    found.notes = {"margin": margin, "depth": depth, "validation": [
-        [*key, value] for key, value in chances.items()]}
+               for key in itertools.product(study.margins, study.depths, study.trusts)}
+    best = max(chances, key=lambda k: (chances[k], -k[1]))
+    chosen = dict(zip(("margin", "depth", "trust"), best))
+    log_of(study, name, seed)(str(chosen))
+    found = report(study, seed, name, agent_of(*best))
+    found.notes = chosen | {"validation": [[*key, value] for key, value in chances.items()]}
     return found
 
 
@@ -124,7 +132,7 @@ def remembered(dynamics: Dynamics) -> Dynamics:
 
 
 def with_model(study: PlanningStudy, seed: int, folder: Path, name: str) -> Run:
-    """Plan with a model of `web_pages`."""
+    """Plan with a model of the study's `models`."""
     place = model_folder(study.models, name, seed, folder)
     dynamics = remembered(ModelDynamics(*experiments_web.load_kept(place)))
     return planned(study, seed, name, lambda graph: dynamics)
@@ -158,7 +166,10 @@ def comparisons(methods: list[str]) -> list[Comparison]:
                     if {m, "policy"} <= set(methods)]
 
 
-RECORDS = {"web_planning": Record("web_planning", tuple(METHODS), metrics=("success", "actions"))}
+RECORDS = {study: Record(study, tuple(m for m in METHODS if m not in absent),
+                         metrics=("success", "actions"))
+           for study, absent in (("web_planning", ("mle_gold_answers",)),
+                                 ("web_planning_mistakes", ()))}
 LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, metric="success")
 
 

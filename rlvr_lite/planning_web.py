@@ -157,23 +157,33 @@ class AgentConfig:
         margin: how much better than the policy's first choice another action must be.
         depth: 1, or 2 (what could be done on the imagined page counts, too).
         branch: candidates on an imagined page.
+        trust: how far the model's certainty of a verdict is believed; its log-odds are taken
+            times this.
     """
 
     top: int = TOP
     margin: float = 0.0
     depth: int = 1
     branch: int = 3
+    trust: float = 1.0
 
     def __post_init__(self):
-        if not 1 <= self.top <= TOP or self.depth not in (1, 2) or self.branch < 1:
-            raise ValueError(f"top must be between 1 and {TOP}, branch at least 1, depth 1 or 2; "
-                             f"got {self}")
+        if (not 1 <= self.top <= TOP or self.depth not in (1, 2) or self.branch < 1
+                or self.trust <= 0):
+            raise ValueError(f"top must be between 1 and {TOP}, branch at least 1, depth 1 or 2, "
+                             f"trust above 0; got {self}")
 
 
-def worth(goal: str, page: Page, found: Imagined, share: float, seen: set[str]) -> float:
+def believed(chance: float, trust: float) -> float:
+    """A probability with its log-odds times `trust`: below 1, nearer to one half."""
+    return chance ** trust / (chance ** trust + (1 - chance) ** trust)
+
+
+def worth(goal: str, page: Page, found: Imagined, share: float, seen: set[str],
+          trust: float = 1.0) -> float:
     """Equation (11.1)."""
-    return (10 * (found.success - found.failure) + progress(goal, page, found.page, seen)
-            + 0.3 * share)
+    success, failure = (believed(p, trust) for p in (found.success, found.failure))
+    return 10 * (success - failure) + progress(goal, page, found.page, seen) + 0.3 * share
 
 
 def plan(goal: str, page: Page, dynamics: Dynamics, config: AgentConfig,
@@ -183,11 +193,11 @@ def plan(goal: str, page: Page, dynamics: Dynamics, config: AgentConfig,
     found = dynamics(goal, page, [action for action, _ in proposed])
     rows = []
     for (action, share), one in zip(proposed, found):
-        value = worth(goal, page, one, share, seen)
+        value = worth(goal, page, one, share, seen, config.trust)
         if config.depth == 2 and one.page != page and one.success < 0.5 and one.failure < 0.5:
             further = candidates(goal, one.page, config.branch)
             then = dynamics(goal, one.page, [action for action, _ in further])
-            value = max([value, *(worth(goal, one.page, two, s, seen) - 0.1
+            value = max([value, *(worth(goal, one.page, two, s, seen, config.trust) - 0.1
                                   for (_, s), two in zip(further, then))])
         rows.append((value, action, one))
     best = sorted(rows, key=lambda row: -row[0])

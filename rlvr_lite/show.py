@@ -44,6 +44,7 @@ METHODS = {
     "rlvr_natural": "RLVR, natural mix of questions",
     "rlvr_lora": "RLVR with LoRA",
     "rlvr_visible": "RLVR on visible tasks only",
+    "rlvr_demonstrations": "RLVR on demonstrations only",
     "rlvr_official": "RLVR on the official F1",
     "rlvr_full": "RLVR, all weights",
     "rlvr_repetition_penalty": "RLVR with repetition penalty",

@@ -97,6 +97,10 @@ def test_a_study_of_few_episodes_has_clips_and_a_base_of_its_own(world, monkeypa
     assert run.cost["steps"] == run.history[-1]["step"] >= 20, "no early end"
     assert (world / "video_small_base" / "base-0" / "model").is_dir()
     assert not (world / experiments_video.BASE).exists()
+    single = replace(small("video_small_single", horizon=1), episodes=2)
+    made = (world / "video_small_base" / "base-0" / "history.json").stat().st_mtime_ns
+    experiments_video.LAB.run_one(single, "mle", 0, world)
+    assert (world / "video_small_base" / "base-0" / "history.json").stat().st_mtime_ns == made
 
 
 def test_a_base_of_another_size_is_not_taken_for_this_one(world):

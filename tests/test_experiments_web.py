@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from rlvr_lite import experiments, experiments_web, experiments_web_planning
 from rlvr_lite.experiments_lab import model_folder
 from rlvr_lite.grpo import GRPOConfig
 from rlvr_lite.mle import MLEConfig
+from rlvr_lite.model import load
 from rlvr_lite.planning_web import Imagined
 from rlvr_lite.tasks.web_page import train_tokenizer
 from rlvr_lite.worlds.web_graphs import graphs
@@ -61,7 +63,7 @@ def test_every_method_runs_and_becomes_a_record(runs, monkeypatch):
             for r in result["rows"] if r["metric"] == "f1"}
     assert {key[0] for key in rows} == set(experiments_web.RECORDS["web_pages"].methods)
     assert {key[2] for key in rows} == {"all", "visible", "hidden", "changed", "unseen",
-                                        "held_out"}
+                                        "demonstrated", "other", "failure", "held_out"}
     assert rows["ceiling", "greedy", "visible"] == 1.0
     assert rows["trivial", "greedy", "all"] < rows["ceiling", "greedy", "all"] < 1
     pairs = {(d["b"], d["decoding"]) for d in result["differences"] if d["a"] == "rlvr"}
@@ -90,6 +92,67 @@ def test_rl_on_one_group_asks_about_no_other(runs, monkeypatch):
     assert {group(t.task) for t in asked} == {"visible"}
 
 
+@pytest.mark.parametrize("name, options, answers", [
+    ("mle", {}, "demonstrations"),
+    ("mle_continued", {}, "demonstrations"),
+    ("mle_gold_answers", {}, "everything")])
+def test_with_demonstrations_alone_only_gold_answers_reads_other_actions(
+        runs, monkeypatch, name, options, answers):
+    _, study, folder = runs
+    read = []
+
+    def train(model, pairs, *rest, **more):
+        read.append(list(pairs))
+        return [{"step": 1, "cpu_seconds": 1.0}]
+
+    monkeypatch.setattr(experiments_web, "train_mle", train)
+    monkeypatch.setattr(experiments_web, "planned_steps", lambda *rest: 1)
+    monkeypatch.setattr(experiments_web, "evaluate",
+                        lambda *rest: experiments.Run(name, 0, {}, {}))
+    monkeypatch.setattr(experiments_web, "keep", lambda *rest: None)
+    monkeypatch.setattr(experiments_web, "load_base", lambda *rest: None)
+    experiments_web.METHODS[name](replace(study, demonstrations=True), 0, folder)
+    task = experiments_web.task_for()
+    everything = experiments_web.training()
+    skilled = [t for t in everything if experiments_web.demonstrated(t)]
+    assert 0 < len(skilled) < len(everything)
+    wanted = skilled if answers == "demonstrations" else everything
+    assert read[-1] == [(task.question(t), task.answer(t)) for t in wanted]
+
+
+def test_a_base_may_read_on_where_that_of_another_study_has_ended(runs):
+    _, study, folder = runs
+    further = replace(study, name="further", start="web_pages", demonstrations=True, mistakes=1,
+                      base=MLEConfig(steps=3, batch=2, lr=1e-30, validate_every=2))
+    run = experiments_web.METHODS["mle"](further, 0, folder)
+    assert run.cost["steps"] == 6 + 3 and run.cost["samples"] == 24 + 6
+    begun, ended = (load(model_folder(name, "mle", 0, folder)).state_dict()
+                    for name in ("web_pages", "further"))
+    assert all(torch.equal(begun[name], ended[name]) for name in begun), "at hardly any learning rate"
+
+
+def test_mistakes_slip_into_demonstrations():
+    task, demos = experiments_web.task_for(), experiments_web.gold_pairs(True)
+    mixed = experiments_web.gold_pairs(True, 1)
+    (slip,) = [pair for pair in mixed if pair not in demos]
+    (t,) = [t for t in experiments_web.training() if task.question(t) == slip[0]]
+    assert len(mixed) == len(demos) + 1 and not experiments_web.demonstrated(t)
+
+
+def test_rl_on_demonstrations_asks_about_no_other_action(runs, monkeypatch):
+    _, study, folder = runs
+    asked = []
+
+    def train(model, task, questions, *rest, **options):
+        asked.extend(questions)
+        raise InterruptedError
+
+    monkeypatch.setattr(experiments_web, "train_grpo", train)
+    with pytest.raises(InterruptedError):
+        experiments_web.METHODS["rlvr_demonstrations"](study, 0, folder)
+    assert asked == [t for t in experiments_web.training() if experiments_web.demonstrated(t)]
+
+
 def test_a_model_is_kept_with_its_tokenizer(runs):
     _, study, folder = runs
     model, task = experiments_web.load_kept(model_folder(study.name, "rlvr", 0, folder),
@@ -109,7 +172,8 @@ def test_agents_play_all_graphs_and_choose_on_others(runs, monkeypatch):
            for g in [g for g in small if g.task == task][:4]]
     monkeypatch.setattr(experiments_web_planning, "graphs", lambda: few)
     experiments_web_planning.pages.cache_clear()
-    study = replace(experiments_web_planning.STUDIES["web_planning"], validation=2)
+    study = replace(experiments_web_planning.STUDIES["web_planning"], validation=2,
+                    trusts=(1.0, 0.5))
     found = {name: method(study, 0, folder)
              for name, method in experiments_web_planning.METHODS.items()}
     experiments_web_planning.pages.cache_clear()
@@ -118,7 +182,8 @@ def test_agents_play_all_graphs_and_choose_on_others(runs, monkeypatch):
         assert run.subsets["test"]["enter-text"] == [1, 1, 0, 0]
     assert found["oracle"].scores["test"]["greedy"]["success"] == [1.0] * 4
     assert found["rlvr"].notes["margin"] in study.margins
-    assert len(found["mle"].notes["validation"]) == len(study.margins) * len(study.depths)
+    assert found["rlvr"].notes["trust"] in study.trusts
+    assert len(found["mle"].notes["validation"]) == 2 * len(study.margins) * len(study.depths)
 
 
 def test_what_was_imagined_is_remembered():

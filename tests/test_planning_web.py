@@ -10,6 +10,7 @@ from rlvr_lite.planning_web import (
     Imagined,
     ModelDynamics,
     TrueDynamics,
+    believed,
     plan,
     planner,
     policy,
@@ -55,6 +56,23 @@ def test_a_wrong_verdict_misleads(graph):
                 for one in TrueDynamics(graph)(goal, here, actions)]
     episode = run(graph, planner(wrong))
     assert not episode.success and episode.actions == (CLICK[3],)
+
+
+def test_less_trust_brings_a_verdict_nearer_to_one_half():
+    assert believed(0.9, 1.0) == pytest.approx(0.9)
+    assert believed(0.9, 0.5) == pytest.approx(0.75)  # odds of 9 become odds of 3
+    assert [believed(p, 0.5) for p in (0.0, 0.5, 1.0)] == [0.0, 0.5, 1.0]
+
+
+def test_less_trust_in_verdicts_leaves_more_to_progress(graph):
+    """The model is rather sure that Submit wins; that Ada is ticked is worth +1."""
+    def hopeful(goal, page, actions):
+        true = TrueDynamics(graph)(goal, page, actions)
+        return [Imagined(one.page, 0.6, 0.4) if action == CLICK[3] and page == START else
+                Imagined(one.page, 0.5, 0.5) for action, one in zip(actions, true)]
+
+    chosen = [plan(GOAL, START, hopeful, AgentConfig(trust=trust))[0][1] for trust in (2.0, 0.1)]
+    assert chosen == [CLICK[3], CLICK[1]]
 
 
 def test_the_margin_falls_back_to_the_policy(graph):

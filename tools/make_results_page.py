@@ -35,8 +35,9 @@ PAGE = ROOT / "book" / "results.md"
 START, END = "<!-- generated: start -->", "<!-- generated: end -->"
 LOWER_IS_BETTER = ("lpips", "mse", "l1", "nll", "repetition", "gap", "still", "regret", "object",
                    "hand")
-FIRST = ("text_serial", "text_natural", "text_bytesized32", "web_pages", "web_planning",
-         "video_multi", "video_lora", "video_small", "video_single", "policy_evaluation",
+FIRST = ("text_serial", "text_natural", "text_bytesized32", "web_pages", "web_few_mistakes",
+         "web_demonstrations", "web_planning", "web_planning_mistakes", "video_multi",
+         "video_lora", "video_small", "video_single", "video_small_single", "policy_evaluation",
          "video_planning", "video_planning_training", "video_ranking")
 CLAIMS = {  # what RLVR has to beat, on which subset, in which metric, under which decodings
     "text_published": (("mle",), "all", "exact", ("greedy",)),
@@ -44,7 +45,9 @@ CLAIMS = {  # what RLVR has to beat, on which subset, in which metric, under whi
     "text_changed": (("mle", "mle_continued", "mle_gold_answers"), "changed", "exact",
                      ("greedy",)),
     "web_f1": (("mle", "mle_continued"), "all", "f1", ("greedy", "sampled", "best")),
+    "web_f1_mistakes": (("mle", "mle_continued"), "all", "f1", ("greedy", "sampled", "best")),
     "web_mpc": (("mle", "policy"), "all", "success", ("greedy",)),
+    "web_mpc_mistakes": (("mle", "mle_continued", "policy"), "all", "success", ("greedy",)),
     "policy_evaluation": (("mle",), "all", "gap", ("greedy", "sampled")),
     "video_planning": (("mle",), "all", "success", ("greedy",)),
     "video_lpips_single": (("mle",), "all", "lpips", ("sampled", "best")),
@@ -52,6 +55,8 @@ CLAIMS = {  # what RLVR has to beat, on which subset, in which metric, under whi
     "video_lpips_lora": (("mle",), "all", "lpips", ("sampled", "best")),
     "video_lpips_few": (("mle", "mle_continued", "mle_to_the_end"), "all", "lpips",
                         ("greedy", "sampled", "best")),
+    "video_lpips_few_single": (("mle", "mle_continued", "mle_to_the_end"), "all", "lpips",
+                               ("greedy", "sampled", "best")),
     "video_repetition": (("mle",), "all", "repetition", ("sampled", "best"))}
 FURTHER = {"video_lpips_multi": ("video_repetition",)}  # claims that the same result decides
 GAINS = {  # the same in words
@@ -59,13 +64,16 @@ GAINS = {  # the same in words
     "text_accuracy": "text game: more questions answered exactly",
     "text_changed": "text game: more changed states answered exactly",
     "web_f1": "web pages: a higher F1 of what changes",
+    "web_f1_mistakes": "the same, base from demonstrations and few mistakes: a higher F1",
     "web_mpc": "web agent: more tasks solved by planning",
+    "web_mpc_mistakes": "the same, models of demonstrations and few mistakes: more tasks solved",
     "policy_evaluation": "robot policies: judged more as in reality",
     "video_planning": "robot video: more tasks solved by planning",
     "video_lpips_single": "robot video, one frame ahead: frames nearer to the truth",
     "video_lpips_multi": "robot video, several frames ahead: frames nearer to the truth",
     "video_lpips_lora": "the same with LoRA: frames nearer to the truth",
     "video_lpips_few": "the same from few episodes: frames nearer to the truth",
+    "video_lpips_few_single": "few episodes, one frame ahead: frames nearer to the truth",
     "video_repetition": "robot video: fewer repeated frames"}
 # what a result does not hold of the paper: RLVR minus MLE, in points
 PAPER_GAINS = {
@@ -123,8 +131,8 @@ HEADLINES = (
 COMPARED = {"policy_evaluation": ("gap", "agree")}  # elsewhere the headline metric alone
 LONG = 16  # a longer table of differences is folded
 WIDE = 4  # a result with more metrics shows them side by side
-SUBSETS = ("all", "changed", "unchanged", "visible", "hidden", "unseen", "combinations", "layouts",
-           "families", "held_out")
+SUBSETS = ("all", "changed", "unchanged", "visible", "hidden", "unseen", "demonstrated", "other",
+           "failure", "combinations", "layouts", "families", "held_out")
 # of a benchmark, what is worth a table here; chapter 10 explains the rest
 BENCHED = ("ratio", "seconds", "milliseconds", "tokens_per_second", "peak_mib", "achieved",
            "memory_ratio", "lpips_share")
