@@ -128,7 +128,7 @@ def test_a_base_may_read_on_where_that_of_another_study_has_ended(runs):
     assert run.cost["steps"] == 6 + 3 and run.cost["samples"] == 24 + 6
     begun, ended = (load(model_folder(name, "mle", 0, folder)).state_dict()
                     for name in ("web_pages", "further"))
-    assert all(torch.equal(begun[name], ended[name]) for name in begun), "at hardly any learning rate"
+    assert all(torch.equal(begun[name], ended[name]) for name in begun), "hardly any learning rate"
 
 
 def test_mistakes_slip_into_demonstrations():
