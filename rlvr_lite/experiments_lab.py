@@ -151,12 +151,20 @@ class Record:
         study, methods: whose runs.
         title: None: that of the study, and its claim and the paper's numbers come with it.
         metrics: what is reported.
+        subsets: and on which parts of a test split, beside all of it; None: on every one.
     """
 
     study: str
     methods: tuple[str, ...]
     title: str | None = None
     metrics: tuple[str, ...] = ("exact",)
+    subsets: tuple[str, ...] | None = None
+
+    def narrowed(self, run: Run) -> Run:
+        """A run with no other subsets than those."""
+        return run if self.subsets is None else replace(run, subsets={
+            split: {name: mask for name, mask in masks.items() if name in self.subsets}
+            for split, masks in run.subsets.items()})
 
 
 @dataclass(frozen=True)
@@ -246,7 +254,7 @@ class Laboratory:
         record = self.records[name]
         study = self.studies[record.study]
         check_settings(study, Path(folder))
-        runs = [r for r in experiments.load_runs(Path(folder) / record.study)
+        runs = [record.narrowed(r) for r in experiments.load_runs(Path(folder) / record.study)
                 if r.method in record.methods]
         runs.sort(key=lambda r: (record.methods.index(r.method), r.seed))
         seeds = {m: {r.seed for r in runs if r.method == m} for m in record.methods}

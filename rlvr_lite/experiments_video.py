@@ -399,8 +399,7 @@ RECORDS = {
     "video_small": Record("video_small", ("trivial", "floor", "mle", "mle_continued",
                                           "mle_to_the_end", "rlvr", "rlvr_repetition_penalty"),
                           metrics=METRICS),
-    "video_small_single": Record("video_small_single", (*MAIN[:-1], "mle_to_the_end", "rlvr"),
-                                 metrics=METRICS),
+    "video_small_single": Record("video_small_single", MAIN, metrics=("lpips", "l1", "motion")),
 }
 LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, video_tokens, "lpips", base_of)
 

@@ -64,7 +64,7 @@ class WebStudy:
     Attributes:
         width, layers, hidden: the Llama.
         demonstrations: MLE reads only the steps that the scripted solver would take,
-        mistakes: and so many others.
+        mistakes: and so many others, drawn at random.
         start: the study whose base reads on; None: a new model, and `reading` first.
         reading: MLE on questions and answers alike, before `base`.
         base: MLE of the base model.
@@ -268,7 +268,8 @@ def load_base(study: WebStudy, seed: int, folder: Path):
 
 
 def mle(study: WebStudy, seed: int, folder: Path) -> Run:
-    """The base: MLE on whole texts, then on the answers, to its validation plateau."""
+    """The base: MLE on whole texts, then on the answers, to its validation plateau; or, with
+    `start`, further updates of the base of that study."""
     place, log = run_folder(study.name, "mle", seed, folder), log_of(study, "mle", seed)
     read = gold_pairs(study.demonstrations, study.mistakes)
     if study.start:
@@ -351,23 +352,27 @@ METHODS: dict[str, Callable[..., Run]] = {
 
 
 def comparisons(methods: list[str]) -> list[Comparison]:
-    """RLVR against every other method, like with like."""
+    """RLVR against every other method, and its controls of questions and reward against
+    likelihood, like with like."""
     decodings = ("greedy", "sampled", "best")
     pairs = [("rlvr", m) for m in methods if m != "rlvr"] + [
-        (m, b) for m in ("rlvr_demonstrations", "mle_gold_answers") for b in MAIN[2:4]]
+        (m, b) for m in ("rlvr_demonstrations", "mle_gold_answers")
+        for b in ("mle", "mle_continued")]
     return [Comparison(a, b, decodings) for a, b in pairs if {a, b} <= set(methods)]
 
 
 METRICS = ("f1", "precision", "recall", "official", "exact", "verdict", "repeats", "invented",
            "items", "length")
+BIASED = {"metrics": ("f1", "verdict"),
+          "subsets": ("visible", "hidden", "demonstrated", "other", "failure")}
 MAIN = ("trivial", "ceiling", "mle", "mle_continued", "rejection_finetuning", "rlvr")
 RECORDS = {
     "web_pages": Record("web_pages", (*MAIN, "rlvr_visible", "rlvr_official"), metrics=METRICS),
     "web_demonstrations": Record("web_demonstrations", ("trivial", "ceiling", "mle", "rlvr"),
-                                 metrics=METRICS),
+                                 **BIASED),
     "web_few_mistakes": Record(
         "web_few_mistakes", (*MAIN[:4], "mle_gold_answers", *MAIN[4:], "rlvr_demonstrations"),
-        metrics=METRICS)}
+        **BIASED)}
 LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, tokenizer, "f1")
 
 

@@ -2,10 +2,11 @@
 
 Every agent plays the recorded action graphs, and the page's own reward says whether it won.
 `policy` acts without any model, `oracle` plans with the true pages (the ceiling); the others plan
-with a model of the study of that name. Two studies:
+with a model of the study of that name. Three studies:
     web_planning           with the models of `web_pages`
     web_planning_mistakes  with the models of `web_few_mistakes`; how far the planner trusts an
                            imagined verdict is chosen on validation pages, too
+    web_planning_one_step  the same, but no planner looks two steps ahead
 
     python -m rlvr_lite.experiments_web_planning web_planning --seeds 0 1 2 --folder runs
     python -m rlvr_lite.experiments_web_planning web_planning --summarise --folder runs
@@ -73,6 +74,9 @@ STUDIES = {s.name: s for s in (
                   models="web_few_mistakes", trusts=(1.0, 0.5), claim="web_mpc_mistakes",
                   paper=paper.web_agent_rows()),
 )}
+STUDIES["web_planning_one_step"] = replace(
+    STUDIES["web_planning_mistakes"], name="web_planning_one_step", depths=(1,),
+    title="Web agents that look one step ahead", claim="web_mpc_one_step")
 
 
 @functools.lru_cache(maxsize=2)
@@ -159,17 +163,21 @@ METHODS: dict[str, Callable[..., Run]] = {
 
 
 def comparisons(methods: list[str]) -> list[Comparison]:
-    """RLVR against every other agent, and each world model against the policy alone."""
+    """RLVR against every other agent, the base and the true pages against the policy alone, and
+    gold answers against the base."""
     found = [Comparison("rlvr", m, ("greedy",)) for m in methods
              if "rlvr" in methods and m != "rlvr"]
-    return found + [Comparison(m, "policy", ("greedy",)) for m in ("mle", "oracle")
-                    if {m, "policy"} <= set(methods)]
+    pairs = (("mle", "policy"), ("oracle", "policy"), ("mle_gold_answers", "mle"))
+    return found + [Comparison(*pair, ("greedy",)) for pair in pairs if set(pair) <= set(methods)]
 
 
-RECORDS = {study: Record(study, tuple(m for m in METHODS if m not in absent),
-                         metrics=("success", "actions"))
-           for study, absent in (("web_planning", ("mle_gold_answers",)),
-                                 ("web_planning_mistakes", ()))}
+PARTS = ("visible", "hidden", "held_out")
+AGENTS = tuple(METHODS)
+RECORDS = {
+    "web_planning": Record("web_planning", tuple(m for m in AGENTS if m != "mle_gold_answers"),
+                           metrics=("success", "actions")),
+    **{name: Record(name, AGENTS, metrics=("success", "actions"), subsets=PARTS)
+       for name in ("web_planning_mistakes", "web_planning_one_step")}}
 LAB = Laboratory(STUDIES, METHODS, RECORDS, comparisons, metric="success")
 
 

@@ -4,8 +4,9 @@ What: the weak policy proposes its k heaviest actions; a dynamics imagines the p
 leads to, and how likely the page will call it a success or a failure; a goal checker puts a
 number on it,
     value = 10 P(success) - 10 P(failure) + progress(goal, imagined page) + 0.3 share    (11.1)
-and the best action is done, if it is better than the policy's own first choice by a margin.
-With depth 2, an imagined page is worth what the best action on it would bring, if that is more.
+(each P as far as it is trusted, see `believed`), and the best action is done, if it is better
+than the policy's own first choice by a margin. With depth 2, an imagined page is worth what the
+best action on it would bring, if that is more.
 `ModelDynamics` imagines with a world model, `TrueDynamics` looks the page up: the ceiling.
 Source: RLVR-World section 5.3, appendix A.3; after the web agent of Chae et al. (2025).
 Differs from the paper: no language model but the world model. Rules propose and value; the
@@ -181,7 +182,7 @@ def believed(chance: float, trust: float) -> float:
 
 def worth(goal: str, page: Page, found: Imagined, share: float, seen: set[str],
           trust: float = 1.0) -> float:
-    """Equation (11.1)."""
+    """Equation (11.1), each probability as it is `believed`."""
     success, failure = (believed(p, trust) for p in (found.success, found.failure))
     return 10 * (success - failure) + progress(goal, page, found.page, seen) + 0.3 * share
 

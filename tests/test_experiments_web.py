@@ -70,6 +70,14 @@ def test_every_method_runs_and_becomes_a_record(runs, monkeypatch):
     assert {("mle", "best"), ("mle_continued", "sampled"), ("ceiling", "greedy")} <= pairs
 
 
+def test_a_record_may_report_on_fewer_subsets(runs):
+    _, study, folder = runs
+    run = experiments.load_run(experiments.run_path(folder / study.name, "mle", 0))
+    record = replace(experiments_web.RECORDS["web_pages"], subsets=("visible",))
+    assert set(record.narrowed(run).subsets["test"]) == {"visible"} < set(run.subsets["test"])
+    assert record.narrowed(run).scores == run.scores
+
+
 def test_the_base_costs_both_stages(runs):
     _, _, folder = runs
     run = experiments.load_run(experiments.run_path(folder / "web_pages", "mle", 0))

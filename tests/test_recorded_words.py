@@ -49,6 +49,81 @@ def test_on_hidden_pages_samples_abstain_and_greedy_answers_also_stop_repeating(
     assert abs(find_difference(web, "rlvr", "mle", "sampled", "hidden", "recall")["mean"]) < 0.03
 
 
+# ---- chapters 8 and 11: demonstrations, and a few mistakes -------------------------------------
+
+
+def web(record: str, method: str, subset: str, metric: str = "f1") -> dict:
+    return find(load_result(record), method, "greedy", subset, metric)
+
+
+def test_a_word_that_is_never_sampled_is_found_by_luck():
+    base, after = (web("web_demonstrations", m, "failure", "verdict")["per_seed"]
+                   for m in ("mle", "rlvr"))
+    assert max(base) < 0.05, "takes nearly every end for a success"
+    assert after[0] == pytest.approx(base[0]) and min(after[1:]) > 0.6
+    shown, later = (web("web_demonstrations", m, "demonstrated")["per_seed"]
+                    for m in ("mle", "rlvr"))
+    assert all(b < a - 0.1 for a, b in zip(shown[1:], later[1:])), "said too often"
+
+
+def test_with_a_few_mistakes_rlvr_is_ahead_of_likelihood_on_the_same_data():
+    for decoding in ("greedy", "sampled", "best"):
+        for other in ("mle", "mle_continued"):
+            for subset in ("all", "hidden"):
+                assert side("web_few_mistakes", "rlvr", other, decoding, subset, "f1") == 1
+    assert side("web_few_mistakes", "mle_gold_answers", "mle", "greedy", "all", "f1") == 1
+    gold = [side("web_few_mistakes", "rlvr", "mle_gold_answers", decoding, "all", "f1")
+            for decoding in ("greedy", "sampled")]
+    assert gold == [-1, 0]
+
+
+def test_without_new_questions_the_reward_gains_little():
+    for decoding in ("greedy", "sampled"):
+        pair = ("web_few_mistakes", "rlvr_demonstrations", "mle", decoding)
+        assert side(*pair, "all", "f1") == 0 and side(*pair, "demonstrated", "f1") == 1
+
+
+def test_what_the_reward_adds_and_what_it_costs():
+    for decoding in ("greedy", "sampled"):
+        assert side("web_few_mistakes", "rlvr", "mle_gold_answers", decoding, "hidden", "f1") == 0
+        assert side("web_few_mistakes", "rlvr", "rejection_finetuning", decoding, "hidden",
+                    "f1") == 1
+        for m in ("rlvr", "mle_gold_answers"):
+            assert side("web_few_mistakes", m, "mle", decoding, "demonstrated", "f1") == -1
+
+
+def test_one_step_ahead_a_better_f1_is_a_better_planner():
+    for other, expected in (("mle", 1), ("mle_continued", 1), ("policy", 1),
+                            ("mle_gold_answers", -1)):
+        assert side("web_planning_one_step", "rlvr", other, "greedy", "all",
+                    "success") == expected
+    assert side("web_planning_one_step", "mle", "policy", "greedy", "all", "success") == 0
+    base, after = (web("web_planning_one_step", m, "all", "success")["mean"]
+                   for m in ("mle", "rlvr"))
+    assert after / base - 1 > paper.WEB_GAIN["success"] / 100
+    assert web("web_planning_one_step", "mle", "all", "actions")["mean"] < 1.5, "at once"
+
+
+def test_two_steps_ahead_a_better_f1_is_a_worse_planner():
+    for other, expected in (("mle", -1), ("mle_continued", -1), ("mle_gold_answers", -1),
+                            ("policy", 1)):
+        assert side("web_planning_mistakes", "rlvr", other, "greedy", "all",
+                    "success") == expected
+    assert side("web_planning_mistakes", "mle_gold_answers", "mle", "greedy", "all",
+                "success") == 0
+    assert side("web_planning_mistakes", "rlvr", "mle", "greedy", "all", "actions") == 1
+    assert side("web_planning_mistakes", "mle_gold_answers", "mle", "greedy", "all",
+                "actions") == 1, "hesitates as well"
+    notes = load_result("web_planning_mistakes")["notes"]
+    assert {note["trust"] for m in ("rlvr", "mle_gold_answers") for note in notes[m]} == {0.5}
+    one, two = (web(f"web_planning_{study}", "rlvr", "all", "success")
+                for study in ("one_step", "mistakes"))
+    assert two["mean"] < one["high"] and one["mean"] < two["high"], "wins no more"
+    right = {m: web("web_few_mistakes", m, "demonstrated", "verdict")["mean"]
+             for m in ("mle", "rlvr")}
+    assert right["mle"] > 0.98 and right["rlvr"] < 0.9
+
+
 # ---- chapter 7: the gain is as large as the bias ---------------------------------------------
 def test_the_gain_of_rlvr_shrinks_with_the_bias_of_its_base():
     names = ("text_direct", "text_natural", "text_few_unchanged", "text_all_traces")

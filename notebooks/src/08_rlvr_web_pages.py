@@ -8,7 +8,8 @@
 # **You will** post-train a world model of web pages on the F1 of what changes,
 # see why likelihood has to guess where F1 prefers silence, measure whether the
 # base ever tries silence, and read a table with controls that tell
-# *sharpening* from *abstention*.
+# *sharpening* from *abstention*. At the end the base has seen demonstrations
+# only.
 #
 # **You need** [chapter 5](05_verifiable_rewards.ipynb) (the F1 of lists) and
 # [chapter 6](06_grpo_and_lora.ipynb) (GRPO and LoRA).
@@ -768,6 +769,123 @@ for c in recorded["cost"]:
 show.table(["method", "steps", "samples", "CPU s", "best temperature"], rows,
            "Training after the base (the base itself in the row MLE), and "
            "the temperature that each seed chose on validation pages")
+
+# %% [markdown]
+# ## Demonstrations alone
+#
+# So far likelihood and reward have seen what all kinds of actions do, careless and
+# wrong ones too. Data of web agents are seldom like that. They come from users, or
+# from agents that try to succeed, and who clicks *Submit* on a form that nobody
+# has filled in? A world model is asked about just such actions: a planner wants
+# to know what *not* to do.
+#
+# Our recording can imitate such data. A scripted solver says what a skilled user
+# would do on a page. Call a transition *demonstrated* if its action is that one:
+
+# %% tags=["nbval-check-output"]
+from rlvr_lite.experiments_web import demonstrated
+from rlvr_lite.worlds.web_pages import VERDICTS
+
+rows = []
+for name, skilled in (("demonstrated", True), ("other", False)):
+    found = [t for t in data("train") if demonstrated(t) == skilled]
+    rows.append([name, f"{len(found):,}", *(
+        f"{mean(t.after[0].state == v for t in found):.1%}"
+        for v in VERDICTS), f"{mean(t.before == t.after for t in found):.1%}"])
+show.table(["actions", "transitions", *VERDICTS, "nothing changes"], rows,
+           "Training transitions, and the page's verdict after them")
+
+# %% [markdown]
+# Nearly all failures, and nearly all clicks that do nothing, are missing from the
+# demonstrations. In the next experiment the base reads demonstrations only. RLVR then
+# asks about all actions, since anyone can click anywhere, and the page itself says
+# what happened. One word decides most of what follows, the verdict. Of the test
+# pages that end in failure, on how many does a model write that they do?
+
+# %% tags=["nbval-check-output"]
+alone = load_result("web_demonstrations")
+
+
+def by_seed(record, method, subset, metric="f1"):
+    """A greedy mean of each seed, in percent."""
+    row = find(record, method, "greedy", subset, metric)
+    return " / ".join(f"{100 * value:.1f}" for value in row["per_seed"])
+
+
+def seed_table(record, methods, caption):
+    """Failures that are foretold, and F1, seed by seed."""
+    show.table(["method", "failures foretold", "F1, demonstrated actions",
+                "F1, other actions", "F1, all"],
+               [[show.method_name(m), by_seed(record, m, "failure", "verdict"),
+                 *(by_seed(record, m, part)
+                   for part in ("demonstrated", "other", "all"))]
+                for m in methods], caption)
+
+
+seed_table(alone, ("mle", "rlvr"),
+           "Base from demonstrations alone: greedy, in %, by training seed")
+
+# %% [markdown]
+# What follows a demonstrated action the base foretells well. After any other action it
+# takes nearly every end for a success.
+# On most pages it is so sure of it that it practically never *samples* the other word,
+# and GRPO strengthens only what is sampled. In the first seed RLVR stayed where its base
+# was. In the two others it found the word, and once found, the word paid. But it is
+# also said of actions that end well, and F1 on demonstrated actions fell. (Over all
+# pages F1 rises in each seed, in the first one as well: there the model grew more silent
+# about what nobody can know.)
+
+# %% [markdown]
+# ## A few mistakes
+#
+# Even skilled users slip. So each base trains 600 updates more, on the demonstrations and
+# on 200 transitions drawn at random from the others: one action in fifty is any
+# action. *MLE, continued* goes on with the same mixture. Two controls ask where a gain
+# comes from, the new questions or the reward. *MLE on the gold answers* goes on
+# from the same base with likelihood, but reads what RLVR is asked: the true answers to
+# *all* actions. *RLVR on demonstrations only* has the reward, and no new questions.
+
+# %% tags=["nbval-check-output"]
+mixed = load_result("web_few_mistakes")
+for decoding in ("greedy", "sampled"):
+    show.result_table(mixed, subsets=("all", "demonstrated", "other",
+                                      "visible", "hidden"),
+                      metric="f1", decoding=decoding)
+rows = [[show.method_name(d["b"]), d["decoding"], d["subset"],
+         show.interval_text(d, sign=True), show.reading(d, *WORDS)]
+        for d in mixed["differences"]
+        if (d["a"], d["metric"]) == ("rlvr", "f1")
+        and d["b"] not in ("trivial", "ceiling") and d["decoding"] != "best"
+        and d["subset"] in ("all", "hidden")]
+show.table(["RLVR minus", "decoding", "subset", "points", "reading"], rows,
+           "Base from demonstrations and a few mistakes: paired differences "
+           "in points of F1")
+
+# %% tags=["nbval-check-output"]
+seed_table(mixed, ("mle", "mle_continued", "rejection_finetuning",
+                   "rlvr_demonstrations", "rlvr", "mle_gold_answers"),
+           "Base from demonstrations and a few mistakes: greedy, in %, by "
+           "training seed")
+
+# %% [markdown]
+# This is the web twin of the biased traces of chapter 7. RLVR is ahead of its base and
+# of longer likelihood on the same data, under every decoding, on hidden pages too.
+# Where does it come from?
+#
+# - *The questions.* *MLE on the gold answers* is likelihood, and it is ahead of RLVR
+#   greedily; sampled, the two are not told apart. What the base lacked was a look at
+#   other actions. Both learn from the same recorded pages, and whoever can
+#   compute F1 has the true answer in hand. With the old questions the reward alone, in
+#   the row *RLVR on demonstrations only*, gains a little on demonstrated actions, and over
+#   all pages nothing is decided between it and its base.
+# - *The reward.* On hidden pages RLVR and the gold answers are not told apart, and RLVR
+#   is far ahead of rejection fine-tuning, probably because a perfect answer is rare
+#   there: whoever imitates nothing else sees few of these pages.
+# - *A price.* On demonstrated actions RLVR falls behind its base: it calls some of them
+#   failures that are none. Likelihood on the gold answers pays that price, too.
+#
+# Whether a longer run would tell right from wrong more sharply is open. And is the model of
+# more use, now that its F1 is higher? Chapter 11 lets agents plan with it.
 
 # %% [markdown]
 # ## The paper's table
