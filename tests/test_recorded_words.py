@@ -497,6 +497,24 @@ def test_few_episodes_of_video():
                     metric) == decided
 
 
+def test_few_episodes_one_frame_ahead():
+    record = load_result("video_small_single")
+    gains = {}
+    for decoding in ("greedy", "sampled", "best"):
+        for likelihood in ("mle", "mle_continued"):
+            assert side("video_small_single", "rlvr", likelihood, decoding, "all", "lpips") == -1
+        d = find_difference(record, "rlvr", "mle", decoding, "all", "lpips")
+        gains[decoding] = d["mean"] / find(record, "mle", decoding, "all", "lpips")["mean"]
+    assert gains["greedy"] == pytest.approx(-0.2, abs=0.03) and gains["sampled"] < -0.25
+    copied = find(record, "trivial", "greedy", "all", "lpips")["mean"]
+    assert copied < 0.6 * find(record, "rlvr", "greedy", "all", "lpips")["mean"]
+    for study in ("video_single", "video_multi", "video_lora", "video_small"):
+        other = load_result(study)
+        for decoding, gain in gains.items():
+            d = find_difference(other, "rlvr", "mle", decoding, "all", "lpips")
+            assert d["mean"] / find(other, "mle", decoding, "all", "lpips")["mean"] > gain
+
+
 # ---- chapter 10: pace of the machine, diversity, cost ------------------------------------------
 
 
