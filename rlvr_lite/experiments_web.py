@@ -167,11 +167,11 @@ def masks(found: list[Transition]) -> dict[str, list[int]]:
     """Subsets of the report: the two groups, pages that change, questions that no training
     transition asks (new page seeds of a small page may show nothing new), what a skilled user
     would do and what he would not, and pages that end in failure."""
+    skilled = [int(demonstrated(t)) for t in found]
     return {name: [int(group(t.task) == name) for t in found] for name in ("visible", "hidden")} \
         | {"changed": [int(t.before != t.after) for t in found],
            "unseen": [int((t.goal, t.before, t.action) not in questions()) for t in found],
-           "demonstrated": [int(demonstrated(t)) for t in found],
-           "other": [int(not demonstrated(t)) for t in found],
+           "demonstrated": skilled, "other": [1 - inside for inside in skilled],
            "failure": [int(t.after[0].state == "failure") for t in found]}
 
 

@@ -86,15 +86,21 @@ def test_the_base_costs_both_stages(runs):
     assert 0 <= run.notes["omission"] <= 1
 
 
-def test_rl_on_one_group_asks_about_no_other(runs, monkeypatch):
-    _, study, folder = runs
-    asked = []
+@pytest.fixture
+def asked(monkeypatch):
+    """The questions that a run hands to GRPO, which stops there with an InterruptedError."""
+    found = []
 
     def train(model, task, questions, *rest, **options):
-        asked.extend(questions)
+        found.extend(questions)
         raise InterruptedError
 
     monkeypatch.setattr(experiments_web, "train_grpo", train)
+    return found
+
+
+def test_rl_on_one_group_asks_about_no_other(runs, asked):
+    _, study, folder = runs
     with pytest.raises(InterruptedError):
         experiments_web.reinforce(study, 0, folder, "other", only="visible")
     assert {group(t.task) for t in asked} == {"visible"}
@@ -147,15 +153,8 @@ def test_mistakes_slip_into_demonstrations():
     assert len(mixed) == len(demos) + 1 and not experiments_web.demonstrated(t)
 
 
-def test_rl_on_demonstrations_asks_about_no_other_action(runs, monkeypatch):
+def test_rl_on_demonstrations_asks_about_no_other_action(runs, asked):
     _, study, folder = runs
-    asked = []
-
-    def train(model, task, questions, *rest, **options):
-        asked.extend(questions)
-        raise InterruptedError
-
-    monkeypatch.setattr(experiments_web, "train_grpo", train)
     with pytest.raises(InterruptedError):
         experiments_web.METHODS["rlvr_demonstrations"](study, 0, folder)
     assert asked == [t for t in experiments_web.training() if experiments_web.demonstrated(t)]

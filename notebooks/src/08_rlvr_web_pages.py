@@ -566,14 +566,17 @@ show.show_png(
 WORDS = ("RLVR ahead", "RLVR behind")
 
 
-def difference_table(controls, subsets, metric="f1", caption=""):
+def difference_table(controls, subsets, metric="f1", caption="",
+                     record=recorded,
+                     decodings=("greedy", "sampled", "best")):
     """RLVR minus each control, in points, with 95 % intervals."""
     words = WORDS if metric == "f1" else ("more", "fewer")
     rows = [[show.method_name(d["b"]), d["decoding"], d["subset"],
              show.interval_text(d, sign=True), show.reading(d, *words)]
-            for d in recorded["differences"]
-            if d["b"] in controls and d["metric"] == metric
-            and d["subset"] in subsets]
+            for d in record["differences"]
+            if d["a"] == "rlvr" and d["b"] in controls
+            and d["metric"] == metric and d["subset"] in subsets
+            and d["decoding"] in decodings]
     show.table(["RLVR minus", "decoding", "subset", "points", "reading"],
                rows, caption)
 
@@ -851,15 +854,11 @@ for decoding in ("greedy", "sampled"):
     show.result_table(mixed, subsets=("all", "demonstrated", "other",
                                       "visible", "hidden"),
                       metric="f1", decoding=decoding)
-rows = [[show.method_name(d["b"]), d["decoding"], d["subset"],
-         show.interval_text(d, sign=True), show.reading(d, *WORDS)]
-        for d in mixed["differences"]
-        if (d["a"], d["metric"]) == ("rlvr", "f1")
-        and d["b"] not in ("trivial", "ceiling") and d["decoding"] != "best"
-        and d["subset"] in ("all", "hidden")]
-show.table(["RLVR minus", "decoding", "subset", "points", "reading"], rows,
-           "Base from demonstrations and a few mistakes: paired differences "
-           "in points of F1")
+difference_table(("mle", "mle_continued", "mle_gold_answers",
+                  "rejection_finetuning", "rlvr_demonstrations"),
+                 ("all", "hidden"), record=mixed, caption="Base from "
+                 "demonstrations and a few mistakes: paired differences in "
+                 "points of F1", decodings=("greedy", "sampled"))
 
 # %% tags=["nbval-check-output"]
 seed_table(mixed, ("mle", "mle_continued", "rejection_finetuning",
